@@ -1,0 +1,64 @@
+# shellcheck shell=bash disable=SC2016  # $(REPO_URI) and $1 in quotes are for apt and mmdebstrap
+# What the host itself must have: the few tools that make a root and enter it. Nothing else of
+# ours runs on the host, so the host's own compilers and browsers do not matter.
+
+# host_needs COMMAND=PACKAGE...: installs what is missing, saying so.
+host_needs() {
+    local pair missing=()
+    for pair; do
+        command -v "${pair%%=*}" >/dev/null || [[ -e ${pair%%=*} ]] || missing+=("${pair#*=}")
+    done
+    ((${#missing[@]})) || return 0
+    command -v apt-get >/dev/null || die "missing on this machine: ${missing[*]}" \
+        "There is no apt-get here. Install them by hand (these are Debian's names), then run this again."
+    say "installing on this machine: ${missing[*]}"
+    step "apt-get install ${missing[*]}" host-install host_install "${missing[@]}" ||
+        die "could not install ${missing[*]}" "Install them by hand, then run this again."
+}
+
+host_install() {
+    as_root apt-get update -q || true
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+}
+
+host_ready() {
+    local keyring=/usr/share/keyrings/debian-archive-keyring
+    [[ -e $keyring.gpg || ! -e $keyring.pgp ]] || keyring=$keyring.pgp
+    [[ $keyring == *.pgp ]] || keyring=$keyring.gpg
+    host_needs mmdebstrap=mmdebstrap bwrap=bubblewrap zstd=zstd flock=util-linux \
+        "$keyring=debian-archive-keyring"
+    ((EUID == 0)) || host_needs newuidmap=uidmap
+    export DEBIAN_KEYRING=$keyring
+}
+
+# The Debian mirror this machine already uses, for a recipe that names none. apt itself is asked,
+# so both the deb822 and the one-line formats work. Prints nothing when apt knows no Debian mirror
+# (on Ubuntu, for one).
+debian_mirror() {
+    if [[ -n ${DEBIAN_MIRROR:-} ]]; then
+        printf '%s\n' "${DEBIAN_MIRROR%/}"
+        return
+    fi
+    local uri
+    uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' 2>/dev/null | head -n 1 || true)
+    if [[ -z $uri ]] && grep -q '^ID=debian' /etc/os-release; then
+        # Before the first `apt-get update` apt knows no labels, only addresses.
+        uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+            grep -E '/debian/?$' | head -n 1 || true)
+    fi
+    [[ -n $uri ]] || uri=$(mmdebstrap_mirror)
+    printf '%s\n' "${uri%/}"
+}
+
+# mmdebstrap carries a default mirror for Debian; it is asked for it by letting it write one
+# sources line and stopping before anything is downloaded.
+mmdebstrap_mirror() {
+    local dir found=
+    dir=$(mktemp -d)
+    mmdebstrap --mode=root --variant=custom --format=directory --skip=update,download,extract,cleanup \
+        --setup-hook="cat \"\$1/etc/apt/sources.list\" >$dir/sources; exit 1" \
+        trixie "$dir/root" >/dev/null 2>&1 || true
+    [[ ! -e $dir/sources ]] || found=$(awk '$1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) { print $i; exit } }' "$dir/sources")
+    rm -rf -- "$dir"
+    printf '%s\n' "$found"
+}
