@@ -1,1 +1,13 @@
-//! See the crate description.
+//! What every other crate stands on: time that is handed in, values that cannot be printed, deadlines in
+//! order, and a bounded arena of fixed blocks.
+//!
+//! Nothing here reads a clock, opens a socket or knows what a mailbox is.
+#![forbid(unsafe_code)]
+
+mod deadlines;
+mod private;
+mod time;
+
+pub use deadlines::Deadlines;
+pub use private::Private;
+pub use time::{Instant, UnixSeconds};
