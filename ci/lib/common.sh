@@ -30,6 +30,7 @@ usage() {
 
 # step TITLE LOGNAME CMD...: one line of progress with the seconds that passed; everything the
 # command prints goes to out/log/LOGNAME.log, and the end of it is shown if the command fails.
+# CMD is a program, or a function that does not count on `set -e`: its result is tested here.
 step() {
     local title=$1 log=$LOGS/$2.log rc=0 began=$SECONDS ticker=
     shift 2

@@ -83,8 +83,11 @@ root_build() {
         options+=(--aptopt="$item")
     done < <(apt-config dump 2>/dev/null | grep -E '^Acquire::(Check-Valid-Until|Check-Date|https?::Proxy[^ ]*) ' | sed 's/;$//')
     # `set -e` does not hold in here (the caller tests our result), hence the explicit status.
-    local rc=0
-    mmdebstrap --verbose --mode="$mode" --variant=apt --format=directory \
+    local rc=0 alone=()
+    # mmdebstrap mounts /proc and the like below the root. In namespaces of its own they vanish
+    # with it, and it dies with us, so that a killed run leaves neither mounts nor processes.
+    ((EUID != 0)) || alone=(unshare --mount --pid --fork --kill-child --mount-proc)
+    "${alone[@]}" mmdebstrap --verbose --mode="$mode" --variant=apt --format=directory \
         --architectures="$(IFS=,; printf '%s' "${ARCHITECTURES[*]}")" \
         --include="$(IFS=,; printf '%s' "${PACKAGES[*]}")" \
         --aptopt='Acquire::Retries "5"' --aptopt='Acquire::Languages "none"' \

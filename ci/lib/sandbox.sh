@@ -52,6 +52,7 @@ sandbox_build() {
     SANDBOX+=(
         --bind "$CACHE/cargo" /cargo --setenv CARGO_HOME /cargo --setenv CARGO_TARGET_DIR /ws/out/target
         --setenv CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER aarch64-linux-gnu-gcc
+        --
     )
 }
 
@@ -74,4 +75,50 @@ cargo_registry_settings() {
     else
         rm -f -- "$new"
     fi
+}
+
+# Root in a world of its own: every capability, and no interface but loopback, so that scenarios
+# can build whatever network they need and nothing can leave it. NET=1 shares the host's network.
+sandbox_e2e() {
+    local net=$2 modules
+    sandbox_base "$1"
+    SANDBOX+=(--cap-add ALL --tmpfs /etc/netns --bind /sys /sys)
+    [[ ! -e /dev/net/tun ]] || SANDBOX+=(--dev-bind /dev/net/tun /dev/net/tun)
+    ((EUID == 0)) || SANDBOX+=(--unshare-user --uid 0 --gid 0)
+    ((net)) || SANDBOX+=(--unshare-net)
+    modules=$(node_modules_path)
+    [[ -z $modules || ! -d $modules ]] || SANDBOX+=(--ro-bind "$modules" /ws/ci/e2e/node_modules)
+    # bubblewrap shows /proc/sys read-only; scenarios set ip_forward and the like in their own
+    # network namespaces, so a fresh /proc is mounted on top where the kernel lets us.
+    SANDBOX+=(-- /bin/sh -c 'mount -t proc proc /proc 2>/dev/null; exec "$@"' sh)
+}
+
+# The JavaScript that scenarios use, by the hash of its lock file; nothing is ever installed into
+# the checkout.
+node_modules_path() {
+    local lock=$TOP/ci/e2e/package-lock.json
+    [[ ! -e $lock ]] || printf '%s/npm-%s/node_modules\n' "$CACHE" "$(sha256sum <"$lock" | cut -c1-12)"
+}
+
+node_modules_ensure() {
+    local path dir
+    path=$(node_modules_path)
+    [[ -n $path && ! -d $path ]] || return 0
+    dir=$(dirname -- "$path")
+    with_lock "$CACHE/npm.lock" node_modules_make "$1" "$dir"
+    [[ -d $path ]] || exit 1
+}
+
+node_modules_make() {
+    local root=$1 dir=$2 part=$2.part
+    [[ ! -d $dir ]] || return 0
+    rm -rf -- "$part"
+    mkdir -p "$part"
+    cp "$TOP/ci/e2e/package.json" "$TOP/ci/e2e/package-lock.json" "$part/"
+    # Where the host fetches packages from, without its credentials.
+    [[ ! -f $HOME/.npmrc ]] || grep -E '^(@[^:]+:)?registry=' "$HOME/.npmrc" >"$part/.npmrc" || true
+    sandbox_base "$root"
+    step "npm ci" npm-ci "${SANDBOX[@]}" --bind "$part" /tmp/npm --chdir /tmp/npm \
+        -- npm ci --ignore-scripts --no-audit --no-fund || die "the JavaScript for scenarios could not be installed"
+    mv -- "$part" "$dir"
 }
