@@ -32,22 +32,32 @@ host_ready() {
 }
 
 # The Debian mirror this machine already uses, for a recipe that names none. apt itself is asked,
-# so both the deb822 and the one-line formats work. Prints nothing when apt knows no Debian mirror
-# (on Ubuntu, for one).
+# so both the deb822 and the one-line formats work; where apt knows none (on Ubuntu, for one),
+# mmdebstrap's own default serves.
 debian_mirror() {
-    if [[ -n ${DEBIAN_MIRROR:-} ]]; then
-        printf '%s\n' "${DEBIAN_MIRROR%/}"
-        return
-    fi
-    local uri
-    uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' 2>/dev/null | head -n 1 || true)
-    if [[ -z $uri ]] && grep -q '^ID=debian' /etc/os-release; then
-        # Before the first `apt-get update` apt knows no labels, only addresses.
-        uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-            grep -E '/debian/?$' | head -n 1 || true)
-    fi
+    local uri=${DEBIAN_MIRROR:-}
+    [[ -n $uri ]] || uri=$(apt_uri Debian '/debian/?$')
     [[ -n $uri ]] || uri=$(mmdebstrap_mirror)
     printf '%s\n' "${uri%/}"
+}
+
+# Security updates live beside the archive: a browser needs them more than anything else here.
+debian_security_mirror() {
+    local uri=${DEBIAN_SECURITY_MIRROR:-}
+    [[ -n $uri || -n ${DEBIAN_MIRROR:-} ]] || uri=$(apt_uri Debian-Security '/debian-security/?$')
+    [[ -n $uri ]] || uri=$(debian_mirror)-security
+    printf '%s\n' "${uri%/}"
+}
+
+# apt_uri LABEL PATTERN: before the first `apt-get update` apt knows no labels, only addresses.
+apt_uri() {
+    local all
+    command -v apt-get >/dev/null || return 0
+    all=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null || true)
+    {
+        awk -v label="$1" '$1 == label { print $2 }' <<<"$all"
+        awk '{ print $NF }' <<<"$all" | grep -E "$2" || true
+    } | sed -n 1p
 }
 
 # mmdebstrap carries a default mirror for Debian; it is asked for it by letting it write one

@@ -58,7 +58,10 @@ root_build() {
     [[ -n $mirror ]] || die "no Debian mirror is known on this machine" \
         "Name one: DEBIAN_MIRROR=http://... ci/in $name true"
     for suite in "${SUITES[@]}"; do
-        sources+=("deb [signed-by=$DEBIAN_KEYRING] $mirror $suite main")
+        case $suite in
+            *-security) sources+=("deb [signed-by=$DEBIAN_KEYRING] $(debian_security_mirror) $suite main") ;;
+            *) sources+=("deb [signed-by=$DEBIAN_KEYRING] $mirror $suite main") ;;
+        esac
     done
     ((EUID == 0)) || mode=unshare
     work=$(mktemp -d)
