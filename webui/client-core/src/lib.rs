@@ -1,1 +1,18 @@
-//! See the crate description.
+//! The client as one pure state machine: a device in a bubble, everything in memory.
+//!
+//! The browser's worker, native phones and tests all drive the same [`Client`]. It never reads a clock, opens
+//! a socket or spawns a task: its owner follows the loop that `relay-core` describes.
+//! `docs/protocol/messages.md` says what it puts into envelopes, so that somebody else could write another.
+#![forbid(unsafe_code)]
+
+mod api;
+mod client;
+mod error;
+
+pub use api::{
+    ChannelEvent, Command, DeliveryState, Event, FailReason, LinkEvent, LinkState, MAX_CANDIDATE,
+    MAX_CHANNEL_FRAME, MAX_MID, MAX_PSEUDONYM, MAX_PSEUDONYM_CHARS, MAX_SDP, MAX_TEXT, MessageId, Notice, Path,
+    PeerId, Signal, Text, Transmit, TurnServer, UnixMillis,
+};
+pub use client::{Client, Config};
+pub use error::{CommandError, NewError};
