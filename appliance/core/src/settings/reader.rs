@@ -1,0 +1,194 @@
+//! From TOML text to [`Typed`], with a line for everything that does not fit.
+
+use super::error::{MOST_PROBLEMS, Problem, ProblemKind, SettingsError};
+use super::{KEYS, LogLevel, Typed, keys, units};
+use crate::names::DnsName;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Most entries of one list.
+pub const LONGEST_LIST: usize = 16;
+/// Most text of a value that is quoted back.
+const LONGEST_QUOTE: usize = 60;
+/// Largest count.
+const LARGEST_COUNT: i64 = 1_000_000;
+
+type Value<'i> = Spanned<DeValue<'i>>;
+
+pub(super) fn read(text: &str) -> Result<Typed, SettingsError> {
+    let mut reader = Reader { text, problems: Vec::new() };
+    let root = match DeTable::parse(text) {
+        Ok(root) => root.into_inner(),
+        Err(error) => {
+            let offset = error.span().map_or(0, |span| span.start);
+            reader.report(offset, ProblemKind::Syntax { message: error.message().to_owned() });
+            return Err(SettingsError { problems: reader.problems });
+        }
+    };
+    reader.refuse_unknown(&root);
+    let typed = reader.typed(&root);
+    if reader.problems.is_empty() {
+        return Ok(typed);
+    }
+    reader.problems.sort_by_key(|problem| problem.line);
+    reader.problems.truncate(MOST_PROBLEMS);
+    Err(SettingsError { problems: reader.problems })
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn typed(&mut self, root: &DeTable<'_>) -> Typed {
+        Typed {
+            https: self.take(root, "http", "https", addresses),
+            redirect: self.take(root, "http", "redirect", addresses),
+            names: self.take(root, "http", "names", names),
+            turn_listen: self.take(root, "turn", "listen", addresses),
+            turn_ports: self.take(root, "turn", "ports", |value| units::ports(value.as_str()?)),
+            turn_external: self.take(root, "turn", "external", hosts),
+            connections: self.take(root, "limits", "connections", count),
+            connections_per_address: self.take(root, "limits", "connections_per_address", count),
+            sessions: self.take(root, "limits", "sessions", count),
+            mailbox: self.take(root, "limits", "mailbox", mailbox),
+            frames_per_second: self.take(root, "limits", "frames_per_second", count),
+            frames_burst: self.take(root, "limits", "frames_burst", count),
+            idle: self.take(root, "limits", "idle", idle),
+            state_dir: self.take(root, "state", "dir", path),
+            log_level: self.take(root, "log", "level", level),
+        }
+    }
+
+    /// The value of one key, `None` when it is absent or wrong (then it is reported).
+    fn take<T>(
+        &mut self,
+        root: &DeTable<'_>,
+        section: &str,
+        name: &str,
+        parse: impl FnOnce(&DeValue<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let value = root.get(section)?.get_ref().as_table()?.get(name)?;
+        let parsed = parse(value.get_ref());
+        if parsed.is_none() {
+            let expected = keys::find(section, name).map_or("", |key| key.expected).to_owned();
+            self.report_value(value, format!("{section}.{name}"), expected);
+        }
+        parsed
+    }
+
+    fn refuse_unknown(&mut self, root: &DeTable<'_>) {
+        for (section, value) in root {
+            let name = section.get_ref().as_ref();
+            if !keys::sections().any(|known| known == name) {
+                // A key written above its section is the commoner slip than a wrong section.
+                let owner = KEYS.iter().find(|key| key.name == name);
+                let nearest = owner
+                    .map(|key| format!("{}.{}", key.section, key.name))
+                    .or_else(|| keys::nearest(name, keys::sections()).map(|section| format!("[{section}]")));
+                let key = if value.get_ref().is_table() { format!("[{}]", quote(name)) } else { quote(name) };
+                self.report(section.span().start, ProblemKind::Unknown { key, nearest });
+            } else if let Some(table) = value.get_ref().as_table() {
+                self.refuse_unknown_keys(name, table);
+            } else {
+                self.report_value(value, name.to_owned(), format!("a section [{name}]"));
+            }
+        }
+    }
+
+    fn refuse_unknown_keys(&mut self, section: &str, table: &DeTable<'_>) {
+        for key in table.keys() {
+            let name = key.get_ref().as_ref();
+            if keys::find(section, name).is_some() {
+                continue;
+            }
+            let here = KEYS.iter().filter(|key| key.section == section).map(|key| key.name);
+            let elsewhere = KEYS.iter().find(|key| key.name == name);
+            let nearest = elsewhere
+                .map(|key| format!("{}.{}", key.section, key.name))
+                .or_else(|| keys::nearest(name, here).map(|near| format!("{section}.{near}")));
+            let key_text = format!("{section}.{}", quote(name));
+            self.report(key.span().start, ProblemKind::Unknown { key: key_text, nearest });
+        }
+    }
+
+    fn report_value(&mut self, value: &Value<'_>, key: String, expected: String) {
+        let text = self.text.get(value.span()).unwrap_or_default();
+        let found = match value.get_ref() {
+            DeValue::Table(_) => "a section".to_owned(),
+            DeValue::String(_) => format!("the text {}", quote(text)),
+            DeValue::Array(_) => format!("the list {}", quote(text)),
+            DeValue::Integer(_) | DeValue::Float(_) => format!("the number {}", quote(text)),
+            DeValue::Boolean(_) | DeValue::Datetime(_) => quote(text),
+        };
+        self.report(value.span().start, ProblemKind::Value { key, expected, found });
+    }
+
+    fn report(&mut self, offset: usize, kind: ProblemKind) {
+        let before = self.text.as_bytes().get(..offset).unwrap_or_default();
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        self.problems.push(Problem { line, kind });
+    }
+}
+
+/// A value in one line, short, without control characters: it goes to a terminal.
+fn quote(text: &str) -> String {
+    let mut quoted: String =
+        text.chars().take(LONGEST_QUOTE).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(LONGEST_QUOTE).is_some() {
+        quoted.push('…');
+    }
+    quoted
+}
+
+/// One text, or a list of texts, each parsed.
+fn texts<T>(value: &DeValue<'_>, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    if let Some(text) = value.as_str() {
+        return Some(vec![parse(text)?]);
+    }
+    let list = value.as_array()?;
+    if list.len() > LONGEST_LIST {
+        return None;
+    }
+    list.iter().map(|entry| parse(entry.get_ref().as_str()?)).collect()
+}
+
+fn addresses(value: &DeValue<'_>) -> Option<Vec<SocketAddr>> {
+    texts(value, |text| text.parse().ok())
+}
+
+fn hosts(value: &DeValue<'_>) -> Option<Vec<IpAddr>> {
+    texts(value, |text| text.parse().ok())
+}
+
+fn names(value: &DeValue<'_>) -> Option<Vec<DnsName>> {
+    texts(value, DnsName::parse).filter(|names| !names.is_empty())
+}
+
+fn count(value: &DeValue<'_>) -> Option<u32> {
+    let integer = value.as_integer()?;
+    let number = i64::from_str_radix(integer.as_str(), integer.radix()).ok()?;
+    (1..=LARGEST_COUNT).contains(&number).then(|| u32::try_from(number).ok())?
+}
+
+fn mailbox(value: &DeValue<'_>) -> Option<u64> {
+    units::size(value.as_str()?).filter(|size| (1 << 20..=1 << 40).contains(size))
+}
+
+fn idle(value: &DeValue<'_>) -> Option<Duration> {
+    units::time(value.as_str()?).filter(|time| (1..=86_400).contains(&time.as_secs()))
+}
+
+fn path(value: &DeValue<'_>) -> Option<PathBuf> {
+    value.as_str().filter(|text| !text.is_empty() && !text.contains('\0')).map(PathBuf::from)
+}
+
+fn level(value: &DeValue<'_>) -> Option<LogLevel> {
+    use LogLevel::{Debug, Error, Info, Trace, Warn};
+    let word = value.as_str()?;
+    [Error, Warn, Info, Debug, Trace].into_iter().find(|level| level.as_str() == word)
+}

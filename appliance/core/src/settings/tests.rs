@@ -1,0 +1,158 @@
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+const EXAMPLE: &str = include_str!("../../../bulle.toml");
+const MANUAL: &str = include_str!("../../../../docs/configuration.md");
+
+fn host() -> HostFacts {
+    HostFacts { ipv6: true, state_dir: "/state".into() }
+}
+
+fn problem(text: &str) -> String {
+    Typed::parse(text).expect_err("this must be refused").to_string()
+}
+
+/// The example with its comment signs taken off every `# key = value` line.
+fn example_switched_on() -> String {
+    EXAMPLE
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line))
+        .flat_map(|line| [line, "\n"])
+        .collect()
+}
+
+#[test]
+fn an_empty_file_gives_the_defaults() {
+    let settings = Typed::parse("").expect("an empty file is fine").resolve(&host());
+    assert_eq!(settings.https, ["[::]:8443".parse().expect("an address")]);
+    assert_eq!(settings.turn.listen.first().map(SocketAddr::port), Some(3478));
+}
+
+#[test]
+fn without_ipv6_the_defaults_listen_on_ipv4() {
+    let settings = Typed::default().resolve(&HostFacts { ipv6: false, ..host() });
+    assert_eq!(settings.redirect, ["0.0.0.0:8080".parse().expect("an address")]);
+}
+
+#[test]
+fn the_example_as_delivered_changes_nothing() {
+    assert_eq!(Typed::parse(EXAMPLE).expect("the example parses"), Typed::default());
+}
+
+#[test]
+fn the_example_names_every_key_with_its_default() {
+    let text = example_switched_on();
+    let shown = Typed::parse(&text).expect("the example parses with every key switched on");
+    let mut expected = Typed::default().resolve(&host());
+    expected.state_dir = "/var/lib/bulle".into();
+    assert_eq!(shown.resolve(&host()), expected);
+    let mut section = "";
+    let mut found = BTreeSet::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name;
+        } else if let Some((name, _)) = line.split_once(" = ") {
+            found.insert((section, name));
+        }
+    }
+    assert_eq!(found, KEYS.iter().map(|key| (key.section, key.name)).collect());
+}
+
+#[test]
+fn the_manual_has_an_entry_for_every_key_and_for_no_other() {
+    let documented: BTreeSet<&str> = MANUAL
+        .lines()
+        .filter_map(|line| line.strip_prefix("### `").and_then(|rest| rest.strip_suffix('`')))
+        .collect();
+    let keys: BTreeSet<String> = KEYS.iter().map(|key| format!("{}.{}", key.section, key.name)).collect();
+    assert_eq!(documented, keys.iter().map(String::as_str).collect());
+}
+
+#[test]
+fn a_wrong_value_is_told_with_key_line_expectation_and_finding() {
+    assert_eq!(
+        problem("[http]\n\nhttps = 8443\n"),
+        "line 3: `http.https`: expected an address with a port such as \"0.0.0.0:8443\" or \"[::]:8443\", \
+         or a list of them, found the number 8443"
+    );
+    assert_eq!(
+        problem("[limits]\nsessions = 0"),
+        "line 2: `limits.sessions`: expected a whole number from 1 to 1000000, found the number 0"
+    );
+    assert_eq!(
+        problem("[log]\nlevel = \"loud\""),
+        "line 2: `log.level`: expected one of \"error\", \"warn\", \"info\", \"debug\", \"trace\", \
+         found the text \"loud\""
+    );
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_known_one() {
+    assert_eq!(
+        problem("[turn]\nlisten = []\nport = \"49160-49170\""),
+        "line 3: there is no key `turn.port`; did you mean `turn.ports`?"
+    );
+    assert_eq!(problem("[htpp]\n"), "line 1: there is no key `[htpp]`; did you mean `[http]`?");
+    assert_eq!(problem("names = []"), "line 1: there is no key `names`; did you mean `http.names`?");
+    assert_eq!(
+        problem("[turn]\nlevel = 1"),
+        "line 2: there is no key `turn.level`; did you mean `log.level`?"
+    );
+    assert_eq!(problem("[log]\nzzzzzzzzzzzz = 1"), "line 2: there is no key `log.zzzzzzzzzzzz`");
+}
+
+#[test]
+fn a_key_in_place_of_a_section_is_refused() {
+    assert_eq!(problem("log = true"), "line 1: `log`: expected a section [log], found true");
+}
+
+#[test]
+fn every_problem_is_told_at_once_in_the_order_of_the_lines() {
+    let text = problem("[turn]\nports = 1\n[log]\nlevel = 2\n[http]\nnames = [\"10.0.0.1\"]\n");
+    let lines: Vec<&str> = text.lines().filter_map(|line| line.split(':').next()).collect();
+    assert_eq!(lines, ["line 2", "line 4", "line 6"]);
+}
+
+#[test]
+fn no_more_problems_are_told_than_the_limit() {
+    let mut text = String::from("[http]\n");
+    for i in 0..error::MOST_PROBLEMS + 5 {
+        text += &format!("unknown{i} = 1\n");
+    }
+    assert_eq!(Typed::parse(&text).expect_err("refused").problems.len(), error::MOST_PROBLEMS);
+}
+
+#[test]
+fn a_list_is_refused_beyond_its_limit() {
+    let list = |n: usize| format!("[http]\nhttps = [{}]", vec!["\"[::]:1\""; n].join(","));
+    assert!(Typed::parse(&list(reader::LONGEST_LIST)).is_ok());
+    assert!(problem(&list(reader::LONGEST_LIST + 1)).starts_with("line 2: `http.https`"));
+}
+
+#[test]
+fn a_syntax_error_names_its_line() {
+    assert!(problem("[http]\nnames = [\n").starts_with("line "), "{}", problem("[http]\nnames = [\n"));
+    assert!(problem("[http\n").starts_with("line 1: not valid TOML: "));
+}
+
+#[test]
+fn what_is_quoted_back_cannot_drive_a_terminal() {
+    let text = problem("[log]\nlevel = \"\\u001b[31m\"\n\"\u{9b}x\" = 1");
+    assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "\\PC{0,200}") {
+        let _ = Typed::parse(&text);
+    }
+
+    #[test]
+    fn no_value_makes_the_reader_panic(
+        key in proptest::sample::select(KEYS),
+        value in r#"-?[0-9]{1,20}|"[a-z0-9 .:\[\]-]{0,24}"|\[("[a-z:0-9.]{0,9}",){0,20}\]|true|1979-05-27|\{\}|0x[0-9a-f]{1,17}"#,
+    ) {
+        let _ = Typed::parse(&format!("[{}]\n{} = {value}", key.section, key.name));
+    }
+}
