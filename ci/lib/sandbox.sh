@@ -46,6 +46,7 @@ ca_bundle() {
 }
 
 sandbox_build() {
+    seed_use
     mkdir -p "$CACHE/cargo" "$OUT/target"
     cargo_registry_settings
     sandbox_base "$1"
