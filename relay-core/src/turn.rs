@@ -1,1 +1,55 @@
-//! TURN, RFC 8656.
+//! A TURN server over UDP (RFC 8656) as a state machine: it moves no byte itself.
+//!
+//! ```text
+//!  client --ChannelData--> handle_client_input --> Forward: out of that relay socket, to that peer
+//!  client <--ChannelData-- Forward: out of the server socket <-- handle_peer_input <-- peer
+//! ```
+//!
+//! One input, then drain [`Server::poll_transmit`] and [`Server::poll_effect`], then wait for the next input or
+//! for [`Server::poll_timeout`].
+//! Data never enters the machine: a [`Forward`] says which part of the caller's own buffer goes where, and which
+//! header goes before it. Nothing on that way allocates or locks.
+//!
+//! What it is not: it opens no socket ([`Effect`] asks the driver to), reads no clock, and keeps no table of who
+//! talked to whom beyond the permissions that a client asked for and that end with its allocation.
+//!
+//! Credentials are made by the box for a member and checked by computation ([`Credentials`]): nothing is stored
+//! for a credential that made no allocation.
+//!
+//! Invariants:
+//! - No byte reaches a peer, or comes from one, without a permission that a client with a right password made.
+//! - No peer is an address of the box itself, except the relayed addresses of other clients ([`PeerPolicy`]).
+//! - Every table has a limit in [`Limits`] or in the `limits` file; a full table refuses and forgets nobody.
+
+mod allocation;
+mod auth;
+mod base64;
+mod channel;
+mod counters;
+mod credentials;
+mod five_tuple;
+mod forward;
+mod hash;
+mod limits;
+mod peer_policy;
+mod refusal;
+mod server;
+
+#[doc(hidden)]
+pub mod fuzzing;
+
+pub use allocation::{AllocationId, Family, RelayId};
+pub use channel::ChannelNumber;
+pub use counters::Counters;
+pub use credentials::{CredentialSecret, Credentials, Minted};
+pub use five_tuple::{FiveTuple, Transport};
+pub use forward::{Forward, HEADROOM, Out, TAILROOM};
+pub use limits::{
+    DEFAULT_LIFETIME, DEFAULT_RELAY_PORTS, Limits, MAX_CHANNELS, MAX_DATAGRAM, MAX_LIFETIME, MAX_PERMISSIONS,
+};
+pub use peer_policy::{Denied, PeerPolicy};
+pub use refusal::Refusal;
+pub use server::{BindError, Config, Effect, RelayAddresses, Server, Transmit};
+
+#[cfg(test)]
+mod tests;

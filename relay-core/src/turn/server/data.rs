@@ -1,0 +1,100 @@
+//! Data packets, both ways (RFC 8656, sections 11 and 12). Nothing here allocates, locks, or walks a list.
+
+use core::net::SocketAddr;
+
+use base::Instant;
+use rand_core::{CryptoRng, RngCore};
+use stun_types::attribute::{AttributeStaticType, AttributeType};
+use turn_types::attribute::{Data, XorPeerAddress};
+
+use super::super::allocation::{Family, RelayId};
+use super::super::channel::{CHANNEL_HEADER_LEN, ChannelNumber};
+use super::super::five_tuple::{FiveTuple, canonical};
+use super::super::forward::Forward;
+use super::super::limits::MAX_DATAGRAM;
+use super::Server;
+use crate::stun::{Message, TransactionId};
+
+impl<R: RngCore + CryptoRng> Server<R> {
+    /// ChannelData from a client: to the peer that the channel is bound to.
+    pub(super) fn client_channel_data(&self, bytes: &[u8], five_tuple: FiveTuple, now: Instant) -> Option<Forward> {
+        let (number, length) = ChannelNumber::read_header(bytes)?;
+        let (id, allocation) = self.find(&five_tuple, now)?;
+        let peer = allocation.channels.peer(number, now)?;
+        // A binding lives twice as long as the permission that it made (RFC 8656, sections 9 and 12).
+        allocation.permission(peer.ip(), now)?;
+        let family = Family::of(peer.ip());
+        if !allocation.is_bound(family) {
+            return None;
+        }
+        let relay = RelayId { allocation: id, family };
+        Some(Forward::to_peer(relay, peer, CHANNEL_HEADER_LEN..CHANNEL_HEADER_LEN + length))
+    }
+
+    /// A Send indication from a client: to the peer it names (RFC 8656, section 11.2).
+    pub(super) fn client_send_indication(
+        &self,
+        message: &Message<'_>,
+        five_tuple: FiveTuple,
+        now: Instant,
+    ) -> Option<Forward> {
+        let (id, allocation) = self.find(&five_tuple, now)?;
+        let mut peer = None;
+        let mut data = None;
+        for attribute in message.attributes() {
+            match AttributeType::new(attribute.kind) {
+                XorPeerAddress::TYPE if peer.is_none() => peer = Some(message.get::<XorPeerAddress>().ok()??),
+                Data::TYPE if data.is_none() => data = Some(attribute.offset..attribute.offset + attribute.value.len()),
+                XorPeerAddress::TYPE | Data::TYPE => {}
+                // DONT-FRAGMENT is one of those: we cannot promise it, so the packet is dropped.
+                _ if attribute.comprehension_required() => return None,
+                _ => {}
+            }
+        }
+        let peer = canonical(peer?.addr(message.transaction().to_stun_types()));
+        let reach = allocation.permission(peer.ip(), now)?;
+        let family = Family::of(peer.ip());
+        if !allocation.is_bound(family) || !self.config.peers.port_within(reach, peer.port()) {
+            return None;
+        }
+        Some(Forward::to_peer(RelayId { allocation: id, family }, peer, data?))
+    }
+
+    /// A datagram from a peer: to the client, by channel where one is bound (RFC 8656, sections 11.3 and 12.6).
+    pub(super) fn peer_data(
+        &mut self,
+        bytes: &[u8],
+        peer: SocketAddr,
+        relay: RelayId,
+        now: Instant,
+    ) -> Option<Forward> {
+        if bytes.len() > MAX_DATAGRAM {
+            return None;
+        }
+        let peer = canonical(peer);
+        let allocation = self.allocation(relay.allocation)?;
+        if allocation.expires <= now || !allocation.is_bound(relay.family) {
+            return None;
+        }
+        let reach = allocation.permission(peer.ip(), now)?;
+        if !self.config.peers.port_within(reach, peer.port()) {
+            return None;
+        }
+        let five_tuple = allocation.five_tuple;
+        if let Some(number) = allocation.channels.number(peer, now) {
+            return Forward::channel_data(five_tuple, number, bytes.len());
+        }
+        let transaction = self.indication_transaction();
+        Forward::data_indication(five_tuple, peer, transaction, bytes.len())
+    }
+
+    /// A number for a Data indication: different each time, and of no use to whoever guesses it.
+    fn indication_transaction(&mut self) -> TransactionId {
+        self.indications = self.indications.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.indications ^ self.indications >> 31).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mut id = [0; 12];
+        let bytes = mixed.to_be_bytes().into_iter().chain(self.indications.to_be_bytes());
+        id.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        TransactionId(id)
+    }
+}
