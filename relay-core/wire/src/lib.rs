@@ -16,7 +16,7 @@ mod node;
 pub use address::{Address, Challenge, Kind, ReceiveKey, Signature};
 pub use client::ClientFrame;
 pub use invite::{BubbleSecret, InviteError, JoinLink};
-pub use node::{Limits, NodeFrame, Reason};
+pub use node::{Limits, NodeFrame, Reason, encode_deliver_head};
 
 /// The WebSocket subprotocol, which names the version of the frames.
 pub const SUBPROTOCOL: &str = "bulle.v1";

@@ -111,6 +111,16 @@ pub enum NodeFrame<'b> {
         #[n(0)]
         reason: Reason,
     },
+    /// The node ended a subscription of this session; the session goes on.
+    #[n(9)]
+    Unsubscribed {
+        /// Of the mailbox.
+        #[n(0)]
+        address: Address,
+        /// Why.
+        #[n(1)]
+        reason: Reason,
+    },
 }
 
 /// What the node accepts in a session.
@@ -190,7 +200,8 @@ impl<'b> NodeFrame<'b> {
             | Self::Credentials { .. }
             | Self::Refused { .. }
             | Self::Pong { .. }
-            | Self::Bye { .. } => Ok(frame),
+            | Self::Bye { .. }
+            | Self::Unsubscribed { .. } => Ok(frame),
         }
     }
 
@@ -198,4 +209,16 @@ impl<'b> NodeFrame<'b> {
     pub fn encode(&self, out: &mut Vec<u8>) {
         minicbor::encode(self, out).expect("a vector takes every byte, and no frame has a failing field");
     }
+}
+
+/// Appends what stands before the envelope in [`NodeFrame::Deliver`]; `len` bytes of envelope complete the frame.
+///
+/// The node copies an envelope once, from its arena to behind this head.
+pub fn encode_deliver_head(address: &Address, seq: u64, len: usize, out: &mut Vec<u8>) {
+    let mut encoder = minicbor::Encoder::new(out);
+    let written: Result<(), minicbor::encode::Error<core::convert::Infallible>> = (|| {
+        encoder.array(2)?.u8(4)?.array(3)?.bytes(address.expose())?.u64(seq)?.bytes_len(len as u64)?;
+        Ok(())
+    })();
+    written.expect("a vector takes every byte");
 }

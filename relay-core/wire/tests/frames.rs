@@ -78,6 +78,19 @@ fn the_bytes_of_the_frames_are_these() {
     );
 }
 
+#[test]
+fn a_head_and_an_envelope_are_a_delivery() {
+    let envelope = vec![0x5a; 3 * BLOCK];
+    for seq in [1, 23, 24, 1 << 40, u64::MAX] {
+        let address = Address::from_bytes([9; 32]);
+        let (mut whole, mut parts) = (Vec::new(), Vec::new());
+        NodeFrame::Deliver { address, seq, envelope: &envelope }.encode(&mut whole);
+        wire::encode_deliver_head(&address, seq, envelope.len(), &mut parts);
+        parts.extend_from_slice(&envelope);
+        assert_eq!(whole, parts);
+    }
+}
+
 fn frames() -> impl Strategy<Value = (u8, u32, [u8; 32], Option<u64>, u32, u64, usize)> {
     (0_u8..7, any::<u32>(), any::<[u8; 32]>(), any::<Option<u64>>(), any::<u32>(), any::<u64>(), 1_usize..=16)
 }

@@ -1,0 +1,75 @@
+//! What the mailbox accepts: every limit, its default and its reason.
+
+use core::time::Duration;
+
+/// So much per second, and so much at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Per second, in the long run. At least 1.
+    pub per_s: u32,
+    /// At once, after a rest.
+    pub burst: u32,
+}
+
+/// The limits of a node. The blocks of the whole node are the length of the storage handed in.
+///
+/// # Fairness without knowing who sent what
+///
+/// No envelope is linked to the session that deposited it, so no session has a share of the memory that could be
+/// counted. Three limits together leave room for everybody else: a mailbox may hold at most
+/// 1 / [`free_share`](Self::free_share) of the blocks that are still **free**, so that the last blocks are spread
+/// over ever more mailboxes; a session may bring only [`openings`](Self::openings) new mailboxes into being by
+/// depositing; and it may send only so many frames and bytes per second. With `n` mailboxes filled to the brim
+/// by somebody hostile, `free_share / (free_share + n)` of the node stays free.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The UDP port of STUN and TURN, told to clients; 0 when there is none.
+    pub turn_port: u16,
+    /// Sessions open at once.
+    pub sessions: u32,
+    /// Mailboxes in being at once. Depositing may use seven eighths; the rest is left to subscribing.
+    pub mailboxes: u32,
+    /// Envelopes in one mailbox.
+    pub envelopes_per_mailbox: u32,
+    /// Blocks in one mailbox.
+    pub blocks_per_mailbox: u32,
+    /// A mailbox may hold at most one in so many of the free blocks of the node.
+    pub free_share: u32,
+    /// Sessions reading one log at once.
+    pub readers_per_log: u32,
+    /// Mailboxes that one session reads at once.
+    pub subscriptions: u32,
+    /// Envelopes of queues delivered in one session and not yet acknowledged.
+    pub window: u32,
+    /// The longest time that an envelope is kept.
+    pub ttl: Duration,
+    /// Without a frame from the client for so long, the session is closed.
+    pub idle: Duration,
+    /// Frames from one session.
+    pub frames: Rate,
+    /// Bytes from one session.
+    pub bytes: Rate,
+    /// New mailboxes from one session's deposits, per **hour**: `per_s` of this rate counts hours.
+    pub openings: Rate,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            turn_port: 0,
+            sessions: 10_240,
+            mailboxes: 65_536,
+            envelopes_per_mailbox: 1024,
+            blocks_per_mailbox: 2048,
+            free_share: 8,
+            readers_per_log: 1024,
+            subscriptions: 256,
+            window: 32,
+            ttl: Duration::from_hours(7 * 24),
+            idle: Duration::from_secs(90),
+            frames: Rate { per_s: 200, burst: 2000 },
+            bytes: Rate { per_s: 8 << 20, burst: 16 << 20 },
+            openings: Rate { per_s: 360, burst: 256 },
+        }
+    }
+}
