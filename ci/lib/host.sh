@@ -60,15 +60,24 @@ apt_uri() {
     } | sed -n 1p
 }
 
-# mmdebstrap carries a default mirror for Debian; it is asked for it by letting it write one
-# sources line and stopping before anything is downloaded.
+# mmdebstrap is a script that carries the address of Debian's own mirror.
 mmdebstrap_mirror() {
-    local dir found=
-    dir=$(mktemp -d)
-    mmdebstrap --mode=root --variant=custom --format=directory --skip=update,download,extract,cleanup \
-        --setup-hook="cat \"\$1/etc/apt/sources.list\" >$dir/sources; exit 1" \
-        trixie "$dir/root" >/dev/null 2>&1 || true
-    [[ ! -e $dir/sources ]] || found=$(awk '$1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) { print $i; exit } }' "$dir/sources")
-    rm -rf -- "$dir"
-    printf '%s\n' "$found"
+    sed -n "s/^ *my \$mirror *= *'\(http[^']*\)'.*/\1/p" "$(command -v mmdebstrap)" | sed -n 1p
 }
+
+# Without root, both making and entering a root need user namespaces, which some systems restrict
+# (Ubuntu since 24.04). The restriction is lifted until the next start of the machine, and said.
+userns_ready() {
+    local knob
+    ((EUID != 0)) || return 0
+    ! userns_works || return 0
+    for knob in kernel.apparmor_restrict_unprivileged_userns=0 kernel.unprivileged_userns_clone=1; do
+        [[ -e /proc/sys/$(tr . / <<<"${knob%=*}") ]] || continue
+        say "this system lets only root make user namespaces; until the next start: sysctl $knob"
+        as_root sysctl -q -w "$knob" || true
+    done
+    userns_works || die "this system lets only root make user namespaces" \
+        "Allow them (see user_namespaces(7) and the settings of your distribution), or run this as root."
+}
+
+userns_works() { unshare --user --map-root-user --mount true 2>/dev/null; }

@@ -30,6 +30,7 @@ root_make() {
     [[ $(dpkg --print-architecture 2>/dev/null || uname -m) =~ ^(amd64|x86_64)$ ]] ||
         die "roots can be made on amd64 machines only" "The recipe cross-compiles for arm64 from there."
     host_ready
+    userns_ready
     # The lock is ours, so whatever has this shape was left behind by a run that died.
     for part in "$(roots_dir)/$name"-*.part; do
         [[ ! -d $part ]] || root_remove "$part"

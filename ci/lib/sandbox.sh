@@ -4,6 +4,8 @@
 # Sets SANDBOX to the arguments that both roots share.
 sandbox_base() {
     local root=$1 name bundle
+    command -v bwrap >/dev/null || host_ready
+    userns_ready
     SANDBOX=(
         bwrap --ro-bind "$root" / --dev /dev --proc /proc
         --tmpfs /tmp --tmpfs /run --tmpfs /root --tmpfs /var/tmp
