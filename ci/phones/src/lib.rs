@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod conversation;
 pub mod fleet;
 pub mod phone;
 pub mod relay;

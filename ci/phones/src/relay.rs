@@ -78,7 +78,10 @@ impl Relay {
             return;
         }
         // An error means that the permission or channel stands already.
-        if peer.is_ipv4() == self.local.is_ipv4() && self.peers.len() < MAX_PEERS && !self.peers.contains(&peer) {
+        if peer.is_ipv4() == self.local.is_ipv4()
+            && self.peers.len() < MAX_PEERS
+            && !self.peers.contains(&peer)
+        {
             self.peers.push(peer);
             let at = theirs(now);
             let _ = self.client.create_permission(TransportType::Udp, peer.ip(), at);
@@ -88,7 +91,11 @@ impl Relay {
 
     /// Sends through the allocation; nothing when it is not open to `peer` yet, as a network would.
     pub fn send(&mut self, peer: SocketAddr, data: &[u8], now: Instant) -> Option<Vec<u8>> {
-        self.client.send_to(TransportType::Udp, peer, data, theirs(now)).ok().flatten().map(|send| send.data.build())
+        self.client
+            .send_to(TransportType::Udp, peer, data, theirs(now))
+            .ok()
+            .flatten()
+            .map(|send| send.data.build())
     }
 
     /// A datagram came from the server.

@@ -277,7 +277,9 @@ impl Peer {
     }
 
     fn accept_answer(&mut self, sdp: &str, now: Instant) {
-        let (Some(pending), Ok(answer)) = (self.pending.take(), SdpAnswer::from_sdp_string(sdp)) else { return };
+        let (Some(pending), Ok(answer)) = (self.pending.take(), SdpAnswer::from_sdp_string(sdp)) else {
+            return;
+        };
         if self.rtc.sdp_api().accept_answer(pending, answer).is_err() {
             return self.end();
         }
@@ -438,6 +440,7 @@ impl Peer {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "an open enum, mostly about media")]
     fn learn(&mut self, event: str0m::Event) {
         match event {
             str0m::Event::ChannelOpen(id, _) if Some(id) == self.channel => {
@@ -450,7 +453,6 @@ impl Peer {
             str0m::Event::ChannelClose(_)
             | str0m::Event::Closed
             | str0m::Event::IceConnectionStateChange(IceConnectionState::Disconnected) => self.end(),
-            // Media, statistics, and states on the way.
             _ => {}
         }
     }
