@@ -1,0 +1,80 @@
+// The real daemon in the box's namespace, with a state directory of its own.
+
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { run } from './process.mjs';
+import { BOX_ADDRESS, BOX_NAME } from './net.mjs';
+import { leaks } from './leaks.mjs';
+
+const PROGRAM = process.env.BULLE_BIN ?? '/ws/out/bin/amd64/bulle';
+export const HTTPS_PORT = 8443;
+export const HTTP_PORT = 8080;
+export const ORIGIN = `https://${BOX_NAME}:${HTTPS_PORT}`;
+
+export class Box {
+  #net;
+  #dir;
+  #daemon;
+  #starts = 0;
+  #spoke = [];
+
+  constructor(net, dir) {
+    this.#net = net;
+    this.#dir = dir;
+    mkdirSync(`${dir}/state`, { recursive: true });
+    chmodSync(`${dir}/state`, 0o700);
+    writeFileSync(`${dir}/bulle.toml`, `[http]\nnames = ["${BOX_NAME}"]\n\n[state]\ndir = "${dir}/state"\n`);
+  }
+
+  // Ready when it says where it is, having bound everything that it serves.
+  async start() {
+    this.#starts += 1;
+    this.#daemon = this.#net.service('box', PROGRAM, ['serve', '--config', `${this.#dir}/bulle.toml`], {
+      log: `${this.#net.logs}/box-${this.#starts}.log`,
+    });
+    this.#spoke.push(this.#daemon);
+    await this.#daemon.line(/https:\/\//i, 20_000);
+  }
+
+  // A power cut: nothing is said to anybody, and all that was in memory is gone.
+  kill() {
+    return this.#daemon.end('SIGKILL');
+  }
+
+  async stop() {
+    return this.#daemon?.end('SIGTERM');
+  }
+
+  // The authority's certificate as phones get it: from the explaining page's port.
+  async authority() {
+    const file = `${this.#dir}/ca.crt`;
+    const url = `http://${BOX_ADDRESS}:${HTTP_PORT}/ca.crt`;
+    await this.#net.inside('box', 'curl', ['--silent', '--show-error', '--fail', '--max-time', '5', '-o', file, url]);
+    const kind = await run('head', ['-c', '11', file]);
+    if (kind.startsWith('-----BEGIN')) return file;
+    await run('openssl', ['x509', '-inform', 'DER', '-in', file, '-out', `${file}.pem`]);
+    return `${file}.pem`;
+  }
+
+  // A join link with a new secret. Made by a command of its own, so the daemon never sees it.
+  async invite() {
+    const said = await run(PROGRAM, ['invite', '--url', ORIGIN]);
+    const link = /https:\/\/\S+#\S+/.exec(said);
+    if (!link) throw new Error(`bulle invite printed no link:\n${said}`);
+    return link[0];
+  }
+
+  get pid() {
+    return this.#daemon.pid;
+  }
+
+  // What the daemon logged that it must never log: addresses, identifiers, and the words given here.
+  leaked(words) {
+    const found = [];
+    for (const daemon of this.#spoke) {
+      found.push(...leaks(daemon.errors, { words }));
+      // Its greeting on standard output may name the box's own addresses and fingerprint.
+      found.push(...leaks(daemon.lines, { words, shapes: false }));
+    }
+    return found;
+  }
+}

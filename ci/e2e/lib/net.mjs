@@ -1,0 +1,174 @@
+// A bubble's network out of namespaces: one bridge stands for the access point, and the box, the
+// phones and a gateway hang on it. Nothing outside these namespaces can be reached.
+//
+// The gateway is a trap: it is everybody's default route, answers nobody, and counts each packet that
+// wanted to leave the bubble. The bubble's DNS server, at the box as on a real access point, knows the
+// box alone and notes every other name that it is asked for.
+
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { run, Service } from './process.mjs';
+
+export const BOX_ADDRESS = '10.77.0.1';
+export const BOX_NAME = 'box.bulle.internal';
+const GATEWAY_ADDRESS = '10.77.0.254';
+
+// Two lines of real air gap: multicast off the air, and no datagram at all.
+const DROPS = {
+  multicast: 'ip daddr 224.0.0.0/4 counter drop\n ip6 nexthdr udp ip6 daddr ff00::/8 counter drop',
+  udp: 'meta l4proto udp counter drop',
+};
+
+export class Net {
+  #hosts = new Map();
+  #tag;
+  #capture;
+  #dns;
+
+  // `tag` keeps the namespaces of scenarios that run at the same time apart.
+  constructor(tag, logs) {
+    this.#tag = tag;
+    this.logs = logs;
+  }
+
+  // `phones` names each phone's namespace; `routeless` phones get no default route.
+  async up(phones, { routeless = [] } = {}) {
+    const ap = this.namespace('ap');
+    await run('ip', ['netns', 'add', ap]);
+    await run('ip', ['-n', ap, '-batch', '-'], {
+      input: 'link add br0 type bridge mcast_snooping 0 stp_state 0 forward_delay 0\nlink set br0 up\n',
+    });
+    await this.#host('gw', GATEWAY_ADDRESS, false);
+    await this.#host('box', BOX_ADDRESS, true);
+    let last = 10;
+    for (const phone of phones) await this.#host(phone, `10.77.0.${++last}`, !routeless.includes(phone));
+    await this.#trap();
+    this.#dns = this.service('box', 'dnsmasq', [
+      '--keep-in-foreground', '--no-resolv', '--no-hosts', '--no-daemon', '--pid-file=', '--user=root',
+      '--log-queries', '--log-facility=-', `--listen-address=${BOX_ADDRESS}`, '--bind-interfaces',
+      `--host-record=${BOX_NAME},${BOX_ADDRESS}`, '--local=/#/',
+    ], { log: `${this.logs}/dns.log` });
+    await this.#dns.line(/started, version/);
+  }
+
+  namespace(host) {
+    return `${this.#tag}-${host}`;
+  }
+
+  address(host) {
+    return this.#hosts.get(host);
+  }
+
+  // Runs a program to its end as if on that host.
+  inside(host, command, args = [], options = {}) {
+    return run('ip', ['netns', 'exec', this.namespace(host), command, ...args], options);
+  }
+
+  // Starts a program that stays, as if on that host.
+  service(host, command, args = [], options = {}) {
+    return new Service('ip', ['netns', 'exec', this.namespace(host), command, ...args], options);
+  }
+
+  // What access points call client isolation: phones reach the box, not each other.
+  async isolate(phones) {
+    for (const phone of phones) {
+      await run('bridge', ['-n', this.namespace('ap'), 'link', 'set', 'dev', phone, 'isolated', 'on']);
+    }
+  }
+
+  // `what` is 'multicast' or 'udp'.
+  async block(what) {
+    await this.inside('ap', 'nft', ['-f', '-'], {
+      input: `table bridge no-${what} {\n chain forwarded {\n type filter hook forward priority 0\n ${DROPS[what]}\n }\n}\n`,
+    });
+  }
+
+  async unblock(what) {
+    await this.inside('ap', 'nft', ['delete', 'table', 'bridge', `no-${what}`]);
+  }
+
+  // How many packets a block has stopped: shows that the block was in the way of something.
+  async blocked(what) {
+    const rules = JSON.parse(await this.inside('ap', 'nft', ['-j', 'list', 'table', 'bridge', `no-${what}`]));
+    const counters = rules.nftables.flatMap(({ rule }) => rule?.expr ?? []).filter((part) => part.counter);
+    return counters.reduce((sum, { counter }) => sum + counter.packets, 0);
+  }
+
+  // The cable is out at the access point, so the host itself sees its carrier go.
+  unplug(host) {
+    return run('ip', ['-n', this.namespace('ap'), 'link', 'set', host, 'down']);
+  }
+
+  plug(host) {
+    return run('ip', ['-n', this.namespace('ap'), 'link', 'set', host, 'up']);
+  }
+
+  // Packets that wanted to leave the bubble and where to, and names asked for that are not the box's.
+  async escapes() {
+    const gateway = (...what) => this.inside('gw', 'nft', ['-j', 'list', ...what]);
+    const counter = JSON.parse(await gateway('counter', 'inet', 'trap', 'foreign'));
+    const set = JSON.parse(await gateway('set', 'inet', 'trap', 'seen'));
+    const elements = set.nftables.flatMap((item) => item.set?.elem ?? []);
+    return {
+      packets: counter.nftables.find((item) => item.counter).counter.packets,
+      to: elements.map((element) => (element.elem?.val ?? element).concat.join(' ')),
+      seen: this.#capture.lines.slice(),
+      names: [...this.#dns.lines, ...this.#dns.errors]
+        .map((line) => /query\[\w+\] (\S+) from/.exec(line)?.[1])
+        .filter((name) => name && name !== BOX_NAME),
+    };
+  }
+
+  async down() {
+    await Promise.all([this.#capture?.end(), this.#dns?.end()]);
+    for (const host of ['ap', ...this.#hosts.keys()]) {
+      const namespace = this.namespace(host);
+      const left = await run('ip', ['netns', 'pids', namespace]).catch(() => '');
+      for (const pid of left.split('\n').filter(Boolean)) {
+        try {
+          process.kill(Number(pid), 'SIGKILL');
+        } catch {
+          // It ended by itself meanwhile.
+        }
+      }
+      await run('ip', ['netns', 'del', namespace]).catch(() => {});
+      rmSync(`/etc/netns/${namespace}`, { recursive: true, force: true });
+    }
+  }
+
+  async #host(host, address, route) {
+    const namespace = this.namespace(host);
+    this.#hosts.set(host, address);
+    // `ip netns exec` puts these two in the place of the machine's own.
+    mkdirSync(`/etc/netns/${namespace}`, { recursive: true });
+    writeFileSync(`/etc/netns/${namespace}/hosts`, `127.0.0.1 localhost\n::1 localhost\n${BOX_ADDRESS} ${BOX_NAME}\n`);
+    writeFileSync(`/etc/netns/${namespace}/resolv.conf`, `nameserver ${BOX_ADDRESS}\noptions timeout:1 attempts:1\n`);
+    await run('ip', ['netns', 'add', namespace]);
+    await run('ip', ['-n', this.namespace('ap'), '-batch', '-'], {
+      input: `link add ${host} type veth peer name eth0 netns ${namespace}\nlink set ${host} master br0 up\n`,
+    });
+    const own = ['link set lo up', `addr add ${address}/24 dev eth0`, 'link set eth0 up'];
+    if (route) own.push(`route add default via ${GATEWAY_ADDRESS}`);
+    await run('ip', ['-n', namespace, '-batch', '-'], { input: `${own.join('\n')}\n` });
+  }
+
+  async #trap() {
+    await this.inside('gw', 'nft', ['-f', '-'], {
+      input: `table inet trap {
+        set seen { type ipv4_addr . inet_proto . inet_service; flags dynamic; size 4096; }
+        counter foreign { }
+        chain arriving {
+          type filter hook prerouting priority -300
+          fib daddr type { local, broadcast, multicast } accept
+          counter name foreign
+          meta l4proto { tcp, udp } add @seen { ip daddr . meta l4proto . th dport }
+          drop
+        }
+      }\n`,
+    });
+    const filter = 'ip and not dst net 10.77.0.0/24 and not multicast and not broadcast';
+    this.#capture = this.service('gw', 'tcpdump', ['-l', '-n', '-p', '-i', 'eth0', filter], {
+      log: `${this.logs}/left-the-bubble.log`,
+    });
+    await this.#capture.line(/listening on eth0/);
+  }
+}

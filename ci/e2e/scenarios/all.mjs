@@ -1,0 +1,24 @@
+// Every scenario by its name, in the order in which all of them run.
+
+import * as paths from './paths.mjs';
+import * as faults from './faults.mjs';
+import * as crowd from './crowd.mjs';
+import * as pages from './pages.mjs';
+import * as sealed from './sealed.mjs';
+import * as native from './native.mjs';
+
+export const scenarios = {
+  'direct-without-mdns': paths.directWithoutMdns,
+  'isolated-through-turn': paths.isolatedThroughTurn,
+  'no-udp-through-mailbox': paths.noUdpThroughMailbox,
+  'chromium-firefox': paths.chromiumFirefox,
+  'box-unplugged': faults.boxUnplugged,
+  'box-restarted': faults.boxRestarted,
+  'link-lost-8s': faults.linkLost8s,
+  'ten-phones': crowd.tenPhones,
+  pages: pages.pages,
+  'no-route-out': sealed.noRouteOut,
+  'untrusted-authority': sealed.untrustedAuthority,
+  'turn-interop': native.turnInterop,
+  'phones-200': native.phones200,
+};

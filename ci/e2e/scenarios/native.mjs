@@ -1,0 +1,42 @@
+// Programs that are not browsers: another implementation's TURN client, and many native phones.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { Service } from '../lib/process.mjs';
+import { expect } from '../lib/scenario.mjs';
+import { ORIGIN } from '../lib/box.mjs';
+
+const PHONES = process.env.BULLE_PHONES ?? '/ws/out/bin/amd64/phones';
+const COUNT = 200;
+
+export const turnInterop = {
+  about: 'coturn\'s clients are content with the TURN server of the box',
+  limit_s: 180,
+  async run(t) {
+    // A network of its own, since the script's addresses are its own affair.
+    const script = new Service('unshare', ['--net', 'bash', '/ws/ci/e2e/interop/turn.sh'], { log: `${t.out}/turn.log` });
+    try {
+      const [, passed, failed] = await t.step('the script of all exchanges', () => script.line(/^(\d+) passed, (\d+) failed/, 170_000));
+      t.note('exchanges', Number(passed));
+      expect(failed === '0' && passed !== '0', `${failed} exchanges failed of ${passed} + ${failed}; see out/e2e/${t.name}/turn.log`);
+    } finally {
+      await script.end();
+    }
+  },
+};
+
+export const phones200 = {
+  about: '200 native phones in pairs talk through one box',
+  limit_s: 240,
+  async run(t) {
+    expect(existsSync(PHONES), `${PHONES} is missing: ci/build makes it`);
+    await t.bubble({ phones: ['p1'] });
+    const report = `${t.out}/phones.json`;
+    for (const path of ['mailbox', 'direct', 'relay']) {
+      await t.step(`${COUNT} phones, ${path}`, () => t.net.inside('p1', PHONES, [
+        '--url', ORIGIN, '--ca', t.authority, '--count', String(COUNT), '--messages', '5',
+        '--path', path, '--seconds-limit', '60', '--json', report,
+      ], { limit: 75_000 }));
+      t.note(path, JSON.parse(readFileSync(report, 'utf8')));
+    }
+  },
+};

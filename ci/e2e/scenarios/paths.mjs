@@ -1,0 +1,82 @@
+// Which way messages take, by what the network lets through.
+
+import { expect } from '../lib/scenario.mjs';
+
+export const directWithoutMdns = {
+  about: 'multicast dropped, no camera permission: two Chromium talk directly, thanks to STUN on the box',
+  async run(t) {
+    await t.bubble({ before: (net) => net.block('multicast') });
+    const [ada, grace] = await t.pair();
+    const began = performance.now();
+    await t.step('both say: direct', () => Promise.all([ada.path('direct'), grace.path('direct')]));
+    t.note('direct_after_open_s', (performance.now() - began) / 1000);
+    await t.exchange(ada, grace, 'direct');
+    await t.step('the browsers say so too', async () => {
+      for (const person of [ada, grace]) {
+        const pairs = await person.pairs();
+        t.note(`${person.host}_pairs`, pairs);
+        expect(pairs.length === 1, `${person.host} has ${pairs.length} connected connections, wanted one`);
+        const [{ local, remote }] = pairs;
+        expect(local.type !== 'relay' && remote.type !== 'relay', `${person.host} goes through a relay: ${JSON.stringify(pairs)}`);
+      }
+    });
+    await t.step('the way did not change meanwhile', async () => {
+      expect((await ada.pathNow()) === 'direct' && (await grace.pathNow()) === 'direct', 'the path is no longer direct');
+    });
+    await t.step('multicast was in use, and was dropped', async () => {
+      const dropped = await t.net.blocked('multicast');
+      t.note('multicast_dropped', dropped);
+      expect(dropped > 0, 'no multicast packet was dropped: the browsers showed their addresses, so this proves nothing');
+    });
+  },
+};
+
+export const isolatedThroughTurn = {
+  about: 'the access point keeps phones apart: they talk through TURN on the box',
+  async run(t) {
+    await t.bubble({ before: (net) => net.isolate(['p1', 'p2']) });
+    const [ada, grace] = await t.pair();
+    await t.step('both say: relayed', () => Promise.all([ada.path('relayed'), grace.path('relayed')]));
+    await t.exchange(ada, grace, 'relayed');
+    await t.step('the browsers say so too', async () => {
+      for (const person of [ada, grace]) {
+        const pairs = await person.pairs();
+        t.note(`${person.host}_pairs`, pairs);
+        expect(pairs.some(({ local, remote }) => local.type === 'relay' || remote.type === 'relay'), `${person.host} has no relayed pair: ${JSON.stringify(pairs)}`);
+      }
+    });
+  },
+};
+
+export const noUdpThroughMailbox = {
+  about: 'no UDP at all: they talk through the mailbox',
+  async run(t) {
+    await t.bubble({ before: (net) => net.block('udp') });
+    const [ada, grace] = await t.pair();
+    await t.step('both say: mailbox', () => Promise.all([ada.path('mailbox'), grace.path('mailbox')]));
+    await t.exchange(ada, grace, 'mailbox');
+    await t.step('no connection of WebRTC came about', async () => {
+      const pairs = [...(await ada.pairs()), ...(await grace.pairs())];
+      expect(pairs.length === 0, `connected all the same: ${JSON.stringify(pairs)}`);
+      expect((await t.net.blocked('udp')) > 0, 'no datagram was dropped: nobody tried');
+    });
+    await t.step('UDP is back, and they find the direct way', async () => {
+      await t.net.unblock('udp');
+      await Promise.all([ada.path('direct', 60_000), grace.path('direct', 60_000)]);
+    });
+    await t.exchange(ada, grace, 'back');
+  },
+};
+
+export const chromiumFirefox = {
+  about: 'Chromium and Firefox understand each other, both ways',
+  limit_s: 120,
+  async run(t) {
+    await t.bubble();
+    const [ada, grace] = await t.pair({ browsers: ['chromium', 'firefox'] });
+    await t.exchange(ada, grace, 'first');
+    await t.step('both say: direct', () => Promise.all([ada.path('direct'), grace.path('direct')]));
+    await t.exchange(ada, grace, 'direct');
+    await t.exchange(grace, ada, 'turned');
+  },
+};
