@@ -32,6 +32,9 @@ mod config;
 mod counters;
 mod event;
 mod machine;
+mod pace;
+mod session;
+mod store;
 
 pub use config::{Config, Rate};
 pub use counters::{Cause, Counters, Held, Refusals};

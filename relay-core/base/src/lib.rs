@@ -4,10 +4,12 @@
 //! Nothing here reads a clock, opens a socket or knows what a mailbox is.
 #![forbid(unsafe_code)]
 
+mod arena;
 mod deadlines;
 mod private;
 mod time;
 
+pub use arena::{Arena, BLOCK, Chain, Full};
 pub use deadlines::Deadlines;
 pub use private::Private;
 pub use time::{Instant, UnixSeconds};

@@ -2,11 +2,13 @@
 
 use core::time::Duration;
 
-/// So much per second, and so much at once.
+/// So much in so long, and so much at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Per second, in the long run. At least 1.
-    pub per_s: u32,
+    /// In the long run, per [`per`](Self::per). At least 1.
+    pub amount: u32,
+    /// The time in which that much may be used.
+    pub per: Duration,
     /// At once, after a rest.
     pub burst: u32,
 }
@@ -49,7 +51,7 @@ pub struct Config {
     pub frames: Rate,
     /// Bytes from one session.
     pub bytes: Rate,
-    /// New mailboxes from one session's deposits, per **hour**: `per_s` of this rate counts hours.
+    /// Mailboxes that come into being by one session's deposits.
     pub openings: Rate,
 }
 
@@ -67,9 +69,9 @@ impl Default for Config {
             window: 32,
             ttl: Duration::from_hours(7 * 24),
             idle: Duration::from_secs(90),
-            frames: Rate { per_s: 200, burst: 2000 },
-            bytes: Rate { per_s: 8 << 20, burst: 16 << 20 },
-            openings: Rate { per_s: 360, burst: 256 },
+            frames: Rate { amount: 1000, per: Duration::from_secs(1), burst: 4000 },
+            bytes: Rate { amount: 8 << 20, per: Duration::from_secs(1), burst: 16 << 20 },
+            openings: Rate { amount: 360, per: Duration::from_hours(1), burst: 256 },
         }
     }
 }

@@ -1,23 +1,59 @@
-//! The verbs.
+//! The verbs: what a frame, a moment or an end of stream does to sessions and mailboxes.
 
-use base::Instant;
+use core::fmt;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use base::{Deadlines, Instant};
 use rand_core::{CryptoRng, RngCore};
+use wire::{Address, Challenge, ClientFrame, Kind, Limits, NodeFrame, Reason, ReceiveKey, Signature};
 
+use super::session::{
+    Answer, BAD_SIGNATURES, CREDENTIAL_REQUESTS, Closing, Credentials, Refusal, Session, Subscription,
+};
+use super::store::{Incoming, PlaceId, Store};
 use super::{Cause, Config, Counters, Event, Held, OpenRefused, SessionId, Violation};
 
+/// Frames that a subscription counts for: checking a signature is worth several other frames.
+const SUBSCRIBE_FRAMES: u32 = 8;
+
+/// Seconds after which another request for credentials makes sense, when too many are open.
+const RETRY_CREDENTIALS_S: u32 = 1;
+
 /// The delivery service of one node.
-#[derive(Debug)]
 pub struct Mailbox<S, R> {
-    _config: Config,
-    storage: S,
-    _rng: R,
+    pub(super) config: Config,
+    pub(super) store: Store<S>,
+    /// Bounded by `Config::sessions`. Boxed, since a table of large things is half empty.
+    pub(super) sessions: BTreeMap<SessionId, Box<Session>>,
+    /// When to look whether a session is idle; one for each session that is not closing.
+    idle: Deadlines<SessionId>,
+    /// One wake and one close for each session, and its open requests for credentials.
+    events: VecDeque<Event>,
+    rng: R,
+    /// Another value means that memory was lost.
+    instance: [u8; 16],
+    last_session: u64,
+    counters: Counters,
 }
 
 impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
-    /// A node that holds nothing. `storage` is where envelopes lie: whole blocks of [`wire::BLOCK`] bytes count,
-    /// the rest is left alone.
-    pub fn new(config: Config, storage: S, rng: R) -> Self {
-        Self { _config: config, storage, _rng: rng }
+    /// A node that holds nothing. `storage` is where envelopes lie, and must be zero: its whole blocks of
+    /// [`wire::BLOCK`] bytes are the node's blocks.
+    pub fn new(config: Config, storage: S, mut rng: R) -> Self {
+        let mut instance = [0; 16];
+        rng.fill_bytes(&mut instance);
+        Self {
+            config,
+            store: Store::new(storage),
+            sessions: BTreeMap::new(),
+            idle: Deadlines::default(),
+            events: VecDeque::new(),
+            rng,
+            instance,
+            last_session: 0,
+            counters: Counters::default(),
+        }
     }
 
     /// Opens a session; its first frame, `Welcome` with a fresh challenge, waits to be pulled.
@@ -25,8 +61,18 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
     /// # Errors
     /// When the node has as many sessions as it may.
     pub fn open_session(&mut self, now: Instant) -> Result<SessionId, OpenRefused> {
-        let _ = now;
-        Err(OpenRefused::TooManySessions)
+        self.expire(now);
+        if self.sessions.len() >= self.config.sessions as usize {
+            return Err(OpenRefused::TooManySessions);
+        }
+        let mut challenge = [0; 32];
+        self.rng.fill_bytes(&mut challenge);
+        self.last_session += 1;
+        let id = SessionId(self.last_session);
+        self.sessions.insert(id, Box::new(Session::new(Challenge(challenge), now)));
+        self.idle.set(id, now + self.config.idle);
+        self.wake(id);
+        Ok(id)
     }
 
     /// One frame came from the client of this session.
@@ -35,66 +81,465 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
     ///
     /// # Errors
     /// When the client broke the protocol: the session takes no more frames, and its last is `Bye`.
-    pub fn handle_frame(&mut self, session: SessionId, bytes: &[u8], now: Instant) -> Result<(), Violation> {
-        let _ = (session, bytes, now);
+    pub fn handle_frame(&mut self, id: SessionId, bytes: &[u8], now: Instant) -> Result<(), Violation> {
+        self.expire(now);
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return Err(Violation { reason: Reason::Shutdown });
+        };
+        if let Some(Closing { reason, .. }) = session.closing {
+            return Err(Violation { reason });
+        }
+        session.heard = now;
+
+        let Ok(frame) = ClientFrame::decode(bytes) else {
+            return self.violate(id, Reason::Malformed);
+        };
+        let frames = if matches!(frame, ClientFrame::Subscribe { .. }) { SUBSCRIBE_FRAMES } else { 1 };
+        session.frames.charge(self.config.frames, frames, now);
+        session.bytes.charge(self.config.bytes, u32::try_from(bytes.len()).unwrap_or(u32::MAX), now);
+        if session.frames.is_abused(self.config.frames, now)
+            || session.bytes.is_abused(self.config.bytes, now)
+            || session.is_behind()
+        {
+            return self.violate(id, Reason::TooFast);
+        }
+        let pace = session.frames.check(self.config.frames, now).and(session.bytes.check(self.config.bytes, now));
+
+        match frame {
+            ClientFrame::Subscribe { req, kind, key, signature, from } => {
+                match too_fast(pace).and_then(|()| self.subscribe(id, kind, &key, &signature, from)) {
+                    Ok(next) => self.answer(id, Answer::Subscribed { req, next }),
+                    Err(refusal) => self.refuse(id, req, refusal),
+                }
+                if self.sessions.get(&id).is_some_and(|session| session.bad_signatures >= BAD_SIGNATURES) {
+                    return self.violate(id, Reason::BadSignature);
+                }
+            }
+            ClientFrame::Unsubscribe { address } => {
+                if let Some(place) = self.sessions.get(&id).and_then(|session| session.place_at(&address)) {
+                    self.unsubscribe(id, place);
+                }
+            }
+            ClientFrame::Deposit { req, address, ttl_s, envelope } => {
+                let put = Put { kind: Kind::Queue, address, expected: None, ttl_s, envelope };
+                match too_fast(pace).and_then(|()| self.put(id, put, now)) {
+                    Ok(_) => {
+                        self.counters.deposited += 1;
+                        self.answer(id, Answer::Deposited { req });
+                    }
+                    Err(refusal) => self.refuse(id, req, refusal),
+                }
+            }
+            ClientFrame::Append { req, address, expected, ttl_s, envelope } => {
+                let put = Put { kind: Kind::Log, address, expected, ttl_s, envelope };
+                match too_fast(pace).and_then(|()| self.put(id, put, now)) {
+                    Ok(seq) => {
+                        self.counters.appended += 1;
+                        self.answer(id, Answer::Appended { req, seq });
+                    }
+                    Err(refusal) => self.refuse(id, req, refusal),
+                }
+            }
+            ClientFrame::Acknowledge { address, seq } => self.acknowledge(id, &address, seq),
+            ClientFrame::RequestCredentials { req } => match too_fast(pace).and_then(|()| self.want(id, req)) {
+                Ok(()) => self.events.push_back(Event::CredentialsWanted { session: id, req }),
+                Err(refusal) => self.refuse(id, req, refusal),
+            },
+            ClientFrame::Ping { nonce } => self.answer(id, Answer::Pong { nonce }),
+        }
         Ok(())
     }
 
     /// The stream of this session has ended. What it did not acknowledge waits for the next subscription.
-    pub fn close_session(&mut self, session: SessionId, now: Instant) {
-        let _ = (session, now);
+    pub fn close_session(&mut self, id: SessionId, now: Instant) {
+        self.expire(now);
+        self.leave_all(id);
+        self.sessions.remove(&id);
+        self.idle.remove(&id);
     }
 
     /// Answers [`Event::CredentialsWanted`]. A session or request that is gone is passed over.
-    pub fn grant_credentials(&mut self, session: SessionId, req: u32, username: &str, password: &str, ttl_s: u32) {
-        let _ = (session, req, username, password, ttl_s);
+    pub fn grant_credentials(&mut self, id: SessionId, req: u32, username: &str, password: &str, ttl_s: u32) {
+        if self.take_request(id, req) {
+            let username = username.to_owned().into();
+            let password = password.to_owned().into();
+            self.answer(id, Answer::Credentials(Box::new(Credentials { req, username, password, ttl_s })));
+        }
     }
 
     /// Answers [`Event::CredentialsWanted`] with `Refused`, for that the node has no TURN.
-    pub fn refuse_credentials(&mut self, session: SessionId, req: u32) {
-        let _ = (session, req);
+    pub fn refuse_credentials(&mut self, id: SessionId, req: u32) {
+        if self.take_request(id, req) {
+            self.refuse(id, req, Refusal::new(Reason::NoTurn, 0));
+        }
     }
 
     /// **Appends** the next frame for this session to `out`; `false` when there is none.
     ///
     /// Call it when the frame can be written, and again until it says `false`.
-    pub fn poll_transmit(&mut self, session: SessionId, now: Instant, out: &mut Vec<u8>) -> bool {
-        let _ = (session, now, out);
+    pub fn poll_transmit(&mut self, id: SessionId, now: Instant, out: &mut Vec<u8>) -> bool {
+        self.expire(now);
+        let Some(session) = self.sessions.get_mut(&id) else { return false };
+        if let Some(answer) = session.next_answer() {
+            let challenge = session.challenge;
+            answer.encode(|| welcome(self.instance, challenge, &self.config), out);
+            return true;
+        }
+        if let Some(closing) = &mut session.closing {
+            if !closing.said {
+                closing.said = true;
+                NodeFrame::Bye { reason: closing.reason }.encode(out);
+                return true;
+            }
+        } else if deliver(session, &self.store, self.config.window, out) {
+            self.counters.delivered += 1;
+            return true;
+        }
+        session.woken = false;
         false
     }
 
     /// The next piece of news.
     pub fn poll_event(&mut self) -> Option<Event> {
+        while let Some(event) = self.events.pop_front() {
+            match event {
+                // Pulled empty or closed in the meantime.
+                Event::Wake(id) if self.sessions.get(&id).is_none_or(|session| !session.woken) => {}
+                Event::CredentialsWanted { session, .. } | Event::Close { session, .. }
+                    if !self.sessions.contains_key(&session) => {}
+                Event::Wake(_) | Event::CredentialsWanted { .. } | Event::Close { .. } => return Some(event),
+            }
+        }
         None
     }
 
     /// When `handle_timeout` wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        [self.store.next_deadline(), self.idle.next()].into_iter().flatten().min()
     }
 
     /// Time has passed: purges what has expired, closes the sessions that were silent for too long.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
+        self.expire(now);
+        while let Some(id) = self.idle.pop_due(now) {
+            let Some(session) = self.sessions.get(&id) else { continue };
+            let end = session.heard + self.config.idle;
+            if end > now {
+                // Frames do not move the deadline, which would cost every frame; it moves when it comes due.
+                self.idle.set(id, end);
+            } else {
+                self.begin_closing(id, Reason::Idle);
+                self.events.push_back(Event::Close { session: id, reason: Reason::Idle });
+            }
+        }
     }
 
     /// Overwrites everything that is held, and closes every session: its client must deposit again.
     pub fn purge(&mut self, cause: Cause) {
-        let _ = cause;
+        let envelopes = self.store.clear();
+        self.counters.count_purged(cause, u64::from(envelopes));
+        self.rng.fill_bytes(&mut self.instance);
+        self.idle.clear();
+        for (id, session) in &mut self.sessions {
+            drop(session.drain_subscriptions());
+            session.drop_answers();
+            if session.closing.is_none() {
+                session.closing = Some(Closing { reason: Reason::Shutdown, said: false });
+                self.events.push_back(Event::Close { session: *id, reason: Reason::Shutdown });
+            }
+        }
     }
 
     /// What is held, and what happened.
     pub fn counters(&self) -> Counters {
-        Counters::default()
+        let small = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
+        Counters {
+            sessions: small(self.sessions.len()),
+            subscriptions: self.sessions.values().map(|session| small(session.subscriptions.len())).sum(),
+            mailboxes: small(self.store.len()),
+            envelopes: self.store.envelopes(),
+            blocks_used: self.store.arena().used_blocks(),
+            blocks_total: self.store.arena().total_blocks(),
+            ..self.counters
+        }
     }
 
     /// Everything that is held, one by one: counts and sizes.
     pub fn dump(&self) -> impl Iterator<Item = Held> + '_ {
-        core::iter::empty()
+        let small = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
+        let sessions = self.sessions.iter().map(move |(id, session)| Held::Session {
+            session: *id,
+            subscriptions: small(session.subscriptions.len()),
+            in_flight: session.in_flight,
+            answers: small(session.answers()),
+        });
+        let mailboxes = self.store.places().map(move |(_, place)| Held::Mailbox {
+            kind: place.kind,
+            readers: small(place.readers.len()),
+            envelopes: place.envelopes(),
+            blocks: place.blocks,
+        });
+        sessions.chain(mailboxes)
     }
 
     /// The storage as it is, for the proof that it holds nothing but ciphertext.
     pub const fn expose_storage(&self) -> &S {
-        &self.storage
+        self.store.arena().expose_storage()
     }
+
+    fn subscribe(
+        &mut self,
+        id: SessionId,
+        kind: Kind,
+        key: &ReceiveKey,
+        signature: &Signature,
+        from: u64,
+    ) -> Result<u64, Refusal> {
+        let Some(session) = self.sessions.get_mut(&id) else { return Err(Refusal::new(Reason::Idle, 0)) };
+        let address = Address::of(kind, key);
+        let known = session.place_at(&address);
+        if known.is_none() && session.subscriptions.len() >= self.config.subscriptions as usize {
+            return Err(Refusal::new(Reason::TooManySubscriptions, 0));
+        }
+        if !key.verifies(kind, &session.challenge, signature) {
+            session.bad_signatures = session.bad_signatures.saturating_add(1);
+            return Err(Refusal::new(Reason::BadSignature, 0));
+        }
+        let (place, before) = self.store.subscribe(kind, address, id, &self.config)?;
+        if let Some(before) = before {
+            self.take_over(before, place);
+        }
+        if let Some(session) = self.sessions.get_mut(&id) {
+            // Subscribing again starts again: what is unacknowledged is delivered once more.
+            session.unsubscribe(place);
+            let cursor = match kind {
+                Kind::Queue => 0,
+                Kind::Log => from,
+            };
+            let subscription = Subscription { place, kind, address, cursor, in_flight: 0, has_turn: false };
+            session.subscriptions.push(subscription);
+            if self.store.next_from(place, cursor).is_some() {
+                session.give_turn(place, self.config.window);
+            }
+        }
+        Ok(self.store.get(place).map_or(0, |place| place.next))
+    }
+
+    /// The newest subscription of a queue is its reader; the one before is told.
+    fn take_over(&mut self, before: SessionId, place: PlaceId) {
+        let Some(session) = self.sessions.get_mut(&before) else { return };
+        let Some(subscription) = session.unsubscribe(place) else { return };
+        let has_turns = !session.turns.is_empty();
+        self.answer(before, Answer::Unsubscribed { address: subscription.address, reason: Reason::TakenOver });
+        if has_turns {
+            self.wake(before);
+        }
+    }
+
+    fn unsubscribe(&mut self, id: SessionId, place: PlaceId) {
+        self.store.unsubscribe(place, id);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.unsubscribe(place);
+        if !session.turns.is_empty() {
+            self.wake(id);
+        }
+    }
+
+    fn leave_all(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        for subscription in session.drain_subscriptions() {
+            self.store.unsubscribe(subscription.place, id);
+        }
+    }
+
+    fn put(&mut self, id: SessionId, put: Put<'_>, now: Instant) -> Result<u64, Refusal> {
+        let Put { kind, address, expected, ttl_s, envelope } = put;
+        let ttl = Duration::from_secs(u64::from(ttl_s));
+        if ttl > self.config.ttl {
+            return Err(Refusal::new(Reason::TtlTooLong, 0));
+        }
+        let opens = self.store.find(kind, address).is_none();
+        let openings = self.config.openings;
+        if opens && let Some(session) = self.sessions.get(&id) {
+            let mut after = session.openings;
+            after.charge(openings, 1, now);
+            too_fast(after.check(openings, now))?;
+        }
+        let incoming = Incoming { kind, address, expected, expires: now + ttl, envelope };
+        let (place, seq) = self.store.put(incoming, &self.config)?;
+        if opens && let Some(session) = self.sessions.get_mut(&id) {
+            session.openings.charge(openings, 1, now);
+        }
+        // By index: telling a reader borrows everything, and changes no list of readers.
+        let readers = self.store.get(place).map_or(0, |place| place.readers.len());
+        for at in 0..readers {
+            let reader = self.store.get(place).and_then(|place| place.readers.get(at)).copied();
+            let Some(reader) = reader else { break };
+            let window = self.config.window;
+            if self.sessions.get_mut(&reader).is_some_and(|session| session.give_turn(place, window)) {
+                self.wake(reader);
+            }
+        }
+        Ok(seq)
+    }
+
+    fn acknowledge(&mut self, id: SessionId, address: &Address, seq: u64) {
+        let Some(place) = self.sessions.get(&id).and_then(|session| session.place_at(address)) else { return };
+        // A log is read by many; what one of them has seen stays for the others.
+        if self.store.get(place).is_none_or(|place| place.kind != Kind::Queue) {
+            return;
+        }
+        if self.store.remove(place, seq) {
+            self.counters.count_purged(Cause::Acknowledged, 1);
+            self.recount(id, place);
+        }
+    }
+
+    /// Brings the window of a reader up to date after envelopes of this queue were purged.
+    fn recount(&mut self, id: SessionId, place: PlaceId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(subscription) = session.subscription(place) else { return };
+        if subscription.kind != Kind::Queue {
+            return;
+        }
+        let in_flight = self.store.count_below(place, subscription.cursor);
+        if session.set_in_flight(place, in_flight, self.config.window) {
+            self.wake(id);
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while let Some((place, expired)) = self.store.expire_one(now) {
+            self.counters.count_purged(Cause::Expired, u64::from(expired));
+            // A queue has one reader; of a log nobody has a window.
+            let reader = self.store.get(place).and_then(|place| place.readers.first()).copied();
+            if let Some(reader) = reader {
+                self.recount(reader, place);
+            }
+            self.store.vanish_if_vacant(place);
+        }
+    }
+
+    fn want(&mut self, id: SessionId, req: u32) -> Result<(), Refusal> {
+        if self.config.turn_port == 0 {
+            return Err(Refusal::new(Reason::NoTurn, 0));
+        }
+        let Some(session) = self.sessions.get_mut(&id) else { return Err(Refusal::new(Reason::Idle, 0)) };
+        if session.credential_requests.len() >= CREDENTIAL_REQUESTS {
+            return Err(Refusal::new(Reason::TooFast, RETRY_CREDENTIALS_S));
+        }
+        session.credential_requests.push(req);
+        Ok(())
+    }
+
+    fn take_request(&mut self, id: SessionId, req: u32) -> bool {
+        let Some(session) = self.sessions.get_mut(&id) else { return false };
+        let Some(at) = session.credential_requests.iter().position(|open| *open == req) else { return false };
+        session.credential_requests.swap_remove(at);
+        true
+    }
+
+    fn refuse(&mut self, id: SessionId, req: u32, refusal: Refusal) {
+        self.counters.refused.count(refusal.reason);
+        self.answer(id, Answer::Refused { req, refusal });
+    }
+
+    fn answer(&mut self, id: SessionId, answer: Answer) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.answer(answer);
+        }
+        self.wake(id);
+    }
+
+    fn wake(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&id)
+            && !session.woken
+        {
+            session.woken = true;
+            self.events.push_back(Event::Wake(id));
+        }
+    }
+
+    fn violate(&mut self, id: SessionId, reason: Reason) -> Result<(), Violation> {
+        self.counters.violations += 1;
+        self.begin_closing(id, reason);
+        Err(Violation { reason })
+    }
+
+    fn begin_closing(&mut self, id: SessionId, reason: Reason) {
+        self.leave_all(id);
+        self.idle.remove(&id);
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.closing = Some(Closing { reason, said: false });
+        }
+    }
+}
+
+impl<S, R> fmt::Debug for Mailbox<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox").field("sessions", &self.sessions.len()).finish_non_exhaustive()
+    }
+}
+
+/// A deposit or an append.
+#[derive(Clone, Copy)]
+struct Put<'b> {
+    kind: Kind,
+    address: Address,
+    expected: Option<u64>,
+    ttl_s: u32,
+    envelope: &'b [u8],
+}
+
+/// Delivers one envelope of the subscription whose turn it is, copied once, out of the arena.
+fn deliver<S>(session: &mut Session, store: &Store<S>, window: u32, out: &mut Vec<u8>) -> bool
+where
+    S: AsRef<[u8]> + AsMut<[u8]>,
+{
+    let shut = session.in_flight >= window;
+    for _ in 0..session.turns.len() {
+        let Some(place) = session.turns.pop_front() else { break };
+        let Some(at) = session.subscriptions.iter().position(|s| s.place == place) else { continue };
+        let Some(subscription) = session.subscriptions.get_mut(at) else { continue };
+        if shut && subscription.kind == Kind::Queue {
+            session.turns.push_back(place);
+            continue;
+        }
+        let Some((seq, envelope, more)) = store.next_from(place, subscription.cursor) else {
+            subscription.has_turn = false;
+            continue;
+        };
+        wire::encode_deliver_head(&subscription.address, seq, envelope.len(), out);
+        store.arena().copy_to(envelope, out);
+        subscription.cursor = seq + 1;
+        subscription.has_turn = more;
+        if subscription.kind == Kind::Queue {
+            subscription.in_flight += 1;
+            session.in_flight += 1;
+        }
+        if more {
+            session.turns.push_back(place);
+        }
+        return true;
+    }
+    false
+}
+
+fn welcome(instance: [u8; 16], challenge: Challenge, config: &Config) -> NodeFrame<'static> {
+    let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    let limits = Limits {
+        envelope: wire::MAX_ENVELOPE as u32,
+        ttl_s: seconds(config.ttl),
+        idle_s: seconds(config.idle),
+        subscriptions: config.subscriptions,
+    };
+    NodeFrame::Welcome { instance, challenge, turn_port: config.turn_port, limits }
+}
+
+/// The refusal for a session that goes too fast, with the whole seconds that it should wait.
+fn too_fast(pace: Result<(), Duration>) -> Result<(), Refusal> {
+    pace.map_err(|wait| {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() != 0);
+        Refusal::new(Reason::TooFast, u32::try_from(seconds).unwrap_or(u32::MAX))
+    })
 }

@@ -15,6 +15,7 @@ mod node;
 
 pub use address::{Address, Challenge, Kind, ReceiveKey, Signature};
 pub use client::ClientFrame;
+pub use ed25519_dalek::SigningKey;
 pub use invite::{BubbleSecret, InviteError, JoinLink};
 pub use node::{Limits, NodeFrame, Reason, encode_deliver_head};
 

@@ -1,0 +1,306 @@
+//! What is held: the mailboxes, their envelopes, their quotas and their times.
+//!
+//! It knows sessions as readers only, by number; who deposited an envelope is not written down.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use base::{Arena, Chain, Deadlines, Instant};
+use wire::{Address, Kind, Reason};
+
+use super::session::Refusal;
+use super::{Config, SessionId};
+
+const _: () = assert!(base::BLOCK == wire::BLOCK, "an envelope of whole blocks fills blocks of the arena");
+
+/// Seconds after which a full mailbox or node is worth another try: long enough for a reader to have acknowledged
+/// something, short enough that a person does not give up.
+const RETRY_FULL_S: u32 = 5;
+
+/// A mailbox, by a number that is never given again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct PlaceId(u64);
+
+/// One mailbox.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) kind: Kind,
+    address: Address,
+    /// The sequence number of the next envelope.
+    pub(super) next: u64,
+    /// In the order of their numbers; bounded by `Config::envelopes_per_mailbox`.
+    entries: VecDeque<Entry>,
+    /// Bounded by `Config::blocks_per_mailbox`.
+    pub(super) blocks: u32,
+    /// One at most of a queue; bounded by `Config::readers_per_log` of a log.
+    pub(super) readers: Vec<SessionId>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    seq: u64,
+    expires: Instant,
+    envelope: Chain,
+}
+
+/// An envelope to be put somewhere.
+#[derive(Clone, Copy)]
+pub(super) struct Incoming<'b> {
+    pub(super) kind: Kind,
+    pub(super) address: Address,
+    pub(super) expected: Option<u64>,
+    pub(super) expires: Instant,
+    pub(super) envelope: &'b [u8],
+}
+
+/// All mailboxes of the node.
+#[derive(Debug)]
+pub(super) struct Store<S> {
+    arena: Arena<S>,
+    /// Bounded by `Config::mailboxes`.
+    places: BTreeMap<PlaceId, Place>,
+    /// As many as `places`.
+    by_address: BTreeMap<(Kind, Address), PlaceId>,
+    /// At most one for each mailbox: not after the first of its envelopes expires.
+    deadlines: Deadlines<PlaceId>,
+    envelopes: u32,
+    last_place: u64,
+    /// Where the numbers of a new mailbox begin: above all that were given at addresses which have vanished
+    /// since, so that no number comes twice at one address.
+    first_seq: u64,
+}
+
+impl<S: AsRef<[u8]> + AsMut<[u8]>> Store<S> {
+    pub(super) fn new(storage: S) -> Self {
+        Self {
+            arena: Arena::new(storage),
+            places: BTreeMap::new(),
+            by_address: BTreeMap::new(),
+            deadlines: Deadlines::default(),
+            envelopes: 0,
+            last_place: 0,
+            first_seq: 1,
+        }
+    }
+
+    /// Whether this mailbox is in being.
+    pub(super) fn find(&self, kind: Kind, address: Address) -> Option<PlaceId> {
+        self.by_address.get(&(kind, address)).copied()
+    }
+
+    pub(super) fn get(&self, place: PlaceId) -> Option<&Place> {
+        self.places.get(&place)
+    }
+
+    pub(super) fn places(&self) -> impl Iterator<Item = (PlaceId, &Place)> {
+        self.places.iter().map(|(id, place)| (*id, place))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(super) const fn envelopes(&self) -> u32 {
+        self.envelopes
+    }
+
+    pub(super) const fn arena(&self) -> &Arena<S> {
+        &self.arena
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.next()
+    }
+
+    /// Puts an envelope at the end of its mailbox, which comes into being if need be.
+    pub(super) fn put(&mut self, incoming: Incoming<'_>, config: &Config) -> Result<(PlaceId, u64), Refusal> {
+        let Incoming { kind, address, expected, expires, envelope } = incoming;
+        let existing = self.find(kind, address);
+        let place = existing.and_then(|id| self.places.get(&id));
+        let next = place.map_or(self.first_seq, |place| place.next);
+        if expected.is_some_and(|expected| expected != next) {
+            return Err(Refusal { reason: Reason::Conflict, retry_s: 0, next });
+        }
+
+        let needs = u32::try_from(envelope.len().div_ceil(wire::BLOCK)).unwrap_or(u32::MAX);
+        let (envelopes, blocks) = place.map_or((0, 0), |place| (place.envelopes(), place.blocks));
+        let will_hold = blocks.saturating_add(needs);
+        if envelopes >= config.envelopes_per_mailbox || will_hold > config.blocks_per_mailbox {
+            return Err(Refusal::new(Reason::MailboxFull, RETRY_FULL_S));
+        }
+        if will_hold > self.arena.free_blocks() / config.free_share.max(1) {
+            return Err(Refusal::new(Reason::NodeFull, RETRY_FULL_S));
+        }
+        if existing.is_none() && self.places.len() >= deposit_mailboxes(config) {
+            return Err(Refusal::new(Reason::NodeFull, RETRY_FULL_S));
+        }
+
+        let Ok(envelope) = self.arena.store(envelope) else {
+            return Err(Refusal::new(Reason::NodeFull, RETRY_FULL_S));
+        };
+        let id = existing.unwrap_or_else(|| self.open(kind, address));
+        let Some(place) = self.places.get_mut(&id) else {
+            self.arena.free(envelope);
+            return Err(Refusal::new(Reason::NodeFull, RETRY_FULL_S));
+        };
+        place.entries.push_back(Entry { seq: next, expires, envelope });
+        place.next = next + 1;
+        place.blocks = will_hold;
+        self.envelopes += 1;
+        if self.deadlines.get(&id).is_none_or(|deadline| expires < deadline) {
+            self.deadlines.set(id, expires);
+        }
+        Ok((id, next))
+    }
+
+    /// Adds a reader; of a queue, instead of the one before, who is handed back.
+    pub(super) fn subscribe(
+        &mut self,
+        kind: Kind,
+        address: Address,
+        reader: SessionId,
+        config: &Config,
+    ) -> Result<(PlaceId, Option<SessionId>), Refusal> {
+        let id = match self.find(kind, address) {
+            Some(id) => id,
+            None if self.places.len() >= config.mailboxes as usize => {
+                return Err(Refusal::new(Reason::NodeFull, RETRY_FULL_S));
+            }
+            None => self.open(kind, address),
+        };
+        let Some(place) = self.places.get_mut(&id) else {
+            return Err(Refusal::new(Reason::NodeFull, RETRY_FULL_S));
+        };
+        let mut before = None;
+        match kind {
+            _ if place.readers.contains(&reader) => {}
+            Kind::Queue => {
+                before = place.readers.pop();
+                place.readers.push(reader);
+            }
+            Kind::Log if place.readers.len() >= config.readers_per_log as usize => {
+                return Err(Refusal::new(Reason::MailboxFull, RETRY_FULL_S));
+            }
+            Kind::Log => place.readers.push(reader),
+        }
+        Ok((id, before))
+    }
+
+    /// Removes a reader; the mailbox vanishes if nothing is left of it.
+    pub(super) fn unsubscribe(&mut self, id: PlaceId, reader: SessionId) {
+        if let Some(place) = self.places.get_mut(&id) {
+            place.readers.retain(|other| *other != reader);
+        }
+        self.vanish_if_vacant(id);
+    }
+
+    /// The first envelope whose number is not below `cursor`, and whether another one follows.
+    pub(super) fn next_from(&self, id: PlaceId, cursor: u64) -> Option<(u64, &Chain, bool)> {
+        let entries = &self.places.get(&id)?.entries;
+        let at = entries.partition_point(|entry| entry.seq < cursor);
+        let entry = entries.get(at)?;
+        Some((entry.seq, &entry.envelope, at + 1 < entries.len()))
+    }
+
+    /// How many envelopes have numbers below `cursor`.
+    pub(super) fn count_below(&self, id: PlaceId, cursor: u64) -> u32 {
+        let below = self.places.get(&id).map_or(0, |place| place.entries.partition_point(|e| e.seq < cursor));
+        u32::try_from(below).unwrap_or(u32::MAX)
+    }
+
+    /// Purges one envelope; whether there was one with this number.
+    pub(super) fn remove(&mut self, id: PlaceId, seq: u64) -> bool {
+        let Some(place) = self.places.get_mut(&id) else { return false };
+        let at = place.entries.partition_point(|entry| entry.seq < seq);
+        if place.entries.get(at).is_none_or(|entry| entry.seq != seq) {
+            return false;
+        }
+        let Some(entry) = place.entries.remove(at) else { return false };
+        place.blocks -= entry.envelope.blocks();
+        self.arena.free(entry.envelope);
+        self.envelopes -= 1;
+        if place.entries.is_empty() {
+            place.entries = VecDeque::new();
+            self.deadlines.remove(&id);
+            self.vanish_if_vacant(id);
+        }
+        true
+    }
+
+    /// Purges what has expired in one mailbox whose deadline has come: which one, how many, and its readers.
+    ///
+    /// The mailbox still stands, so that its readers can be brought up to date; `vanish_if_vacant` follows.
+    pub(super) fn expire_one(&mut self, now: Instant) -> Option<(PlaceId, u32)> {
+        let id = self.deadlines.pop_due(now)?;
+        let Some(place) = self.places.get_mut(&id) else { return Some((id, 0)) };
+        let mut kept = VecDeque::new();
+        let mut expired = 0;
+        let mut first = None;
+        for entry in core::mem::take(&mut place.entries) {
+            if entry.expires <= now {
+                place.blocks -= entry.envelope.blocks();
+                self.arena.free(entry.envelope);
+                expired += 1;
+            } else {
+                first = Some(first.map_or(entry.expires, |first: Instant| first.min(entry.expires)));
+                kept.push_back(entry);
+            }
+        }
+        place.entries = kept;
+        self.envelopes -= expired;
+        if let Some(first) = first {
+            self.deadlines.set(id, first);
+        }
+        Some((id, expired))
+    }
+
+    /// Forgets a mailbox that is empty and has no reader.
+    pub(super) fn vanish_if_vacant(&mut self, id: PlaceId) {
+        let Some(place) = self.places.get(&id) else { return };
+        if !place.entries.is_empty() || !place.readers.is_empty() {
+            return;
+        }
+        self.first_seq = self.first_seq.max(place.next);
+        self.by_address.remove(&(place.kind, place.address));
+        self.deadlines.remove(&id);
+        self.places.remove(&id);
+    }
+
+    /// Overwrites everything; how many envelopes that were.
+    pub(super) fn clear(&mut self) -> u32 {
+        let highest = self.places.values().map(|place| place.next).max();
+        self.first_seq = self.first_seq.max(highest.unwrap_or_default());
+        self.places.clear();
+        self.by_address.clear();
+        self.deadlines.clear();
+        self.arena.clear();
+        core::mem::take(&mut self.envelopes)
+    }
+
+    fn open(&mut self, kind: Kind, address: Address) -> PlaceId {
+        self.last_place += 1;
+        let id = PlaceId(self.last_place);
+        let place =
+            Place { kind, address, next: self.first_seq, entries: VecDeque::new(), blocks: 0, readers: Vec::new() };
+        self.places.insert(id, place);
+        self.by_address.insert((kind, address), id);
+        id
+    }
+}
+
+impl Place {
+    /// Envelopes held.
+    pub(super) fn envelopes(&self) -> u32 {
+        u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Their numbers and blocks, in order.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.entries.iter().map(|entry| (entry.seq, entry.envelope.blocks()))
+    }
+}
+
+/// How many mailboxes may be in being for a deposit to bring another one: seven eighths of all, so that readers
+/// always find room for theirs.
+const fn deposit_mailboxes(config: &Config) -> usize {
+    (config.mailboxes - config.mailboxes / 8) as usize
+}
