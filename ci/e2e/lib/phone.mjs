@@ -26,6 +26,9 @@ const QUIET = [
   '--disable-domain-reliability',
   '--disable-sync',
   '--no-proxy-server',
+  '--gaia-url=http://127.0.0.1:9/',
+  '--apps-gallery-update-url=http://127.0.0.1:9/',
+  '--component-updater=url-source=http://127.0.0.1:9/',
   '--disable-features=AsyncDns,DnsOverHttps,OptimizationHints,MediaRouter,DialMediaRouteProvider,NetworkTimeServiceQuerying,Translate,InterestFeedContentSuggestions,CertificateTransparencyComponentUpdater,AutofillServerCommunication',
 ];
 
@@ -39,20 +42,22 @@ async function trustStore(dir, authority) {
 
 // A home directory with that trust store at `place`. One store is made per authority, and each phone
 // gets a copy: whoever comes first makes it, the others wait for it.
-async function home(dir, host, authority, place) {
+async function home(net, dir, host, authority, place) {
   const store = `${dir}/trust-${authority ? 'box' : 'nobody'}`;
-  if (!stores.has(store)) stores.set(store, trustStore(store, authority));
-  await stores.get(store);
+  if (!stores.has(net)) stores.set(net, new Map());
+  const made = stores.get(net);
+  if (!made.has(store)) made.set(store, trustStore(store, authority));
+  await made.get(store);
   const own = `${dir}/${host}`;
   mkdirSync(`${own}/${place}`, { recursive: true });
   cpSync(store, `${own}/${place}`, { recursive: true });
   return { ...process.env, HOME: own, XDG_CONFIG_HOME: `${own}/.config`, XDG_CACHE_HOME: `${own}/.cache` };
 }
-const stores = new Map();
+const stores = new WeakMap();
 
 // Chromium. Gives `{ page, context, close }` with Playwright's own objects.
 export async function chromiumPhone(net, host, { dir, log, authority, trace = true, screen, options = {} }) {
-  const env = await home(dir, host, authority, '.pki/nssdb');
+  const env = await home(net, dir, host, authority, '.pki/nssdb');
   const browser = await chromium.launch({
     executablePath: here('chromium-in-namespace'),
     headless: true,
@@ -91,7 +96,7 @@ export async function chromiumPhone(net, host, { dir, log, authority, trace = tr
 // Firefox. Its driver speaks over a TCP port, so it must run inside the namespace: an agent there
 // carries out what the stand-in for the page is told.
 export async function firefoxPhone(net, host, { dir, log, authority, screen = PHONE_SCREEN }) {
-  const env = await home(dir, host, authority, 'profile');
+  const env = await home(net, dir, host, authority, 'profile');
   const agent = net.service(host, 'node', [here('firefox-agent.mjs'), `${dir}/${host}/profile`, JSON.stringify(screen)], {
     log,
     env,

@@ -1,13 +1,12 @@
 // Runs one scenario: gives it a bubble, tells its steps, keeps what explains a failure, and always
 // takes down what was put up.
 
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Box } from './box.mjs';
 import { leaks } from './leaks.mjs';
 import { Net } from './net.mjs';
 import { Person } from './page.mjs';
 import { chromiumPhone, firefoxPhone } from './phone.mjs';
-import { readFileSync, existsSync } from 'node:fs';
 
 const OUT = process.env.BULLE_E2E_OUT ?? '/ws/out/e2e';
 
@@ -56,6 +55,10 @@ export class Stage {
     this.notes = {};
     this.people = [];
     this.planted = [];
+    // What a scenario sent out itself, to see it caught.
+    this.provoked = { packets: 0, names: [] };
+    // Names that a browser asks for by itself and no setting stops, whatever page is open.
+    this.ofBrowser = [];
     this.out = `${OUT}/${name}`;
     this.dir = `/tmp/e2e/${name}`;
     rmSync(this.out, { recursive: true, force: true });
@@ -105,6 +108,7 @@ export class Stage {
       ...options,
     });
     if (this.ended) await phone.close();
+    if (browser === 'firefox') this.ofBrowser.push('firefox.settings.services.mozilla.com', 'bulle');
     const person = new Person(name, phone);
     person.host = host;
     this.people.push(person);
@@ -135,9 +139,10 @@ export class Stage {
     });
   }
 
-  // At the end of each scenario: the box's log gives nobody away, no page broke its own policy, no
-  // browser console got what people wrote.
+  // At the end of each scenario: nothing wanted to leave the bubble, the box's log gives nobody away,
+  // no page broke its own policy, no browser console got what people wrote.
   async verify() {
+    if (this.net) await this.step('nothing wanted to leave the bubble', () => this.#sealed());
     await this.step('the logs give nobody away', async () => {
       const words = [...this.planted, ...this.people.flatMap((person) => person.wrote)];
       const found = this.box?.leaked(words) ?? [];
@@ -151,6 +156,13 @@ export class Stage {
         if (told.length) throw new Error(`${person.host}: the browser's console says too much:\n${told.slice(0, 10).join('\n')}`);
       }
     });
+  }
+
+  async #sealed() {
+    const { packets, names, seen, to } = await this.net.escapes();
+    const left = packets - this.provoked.packets;
+    const asked = [...new Set(names.slice(this.provoked.names.length))].filter((name) => !this.ofBrowser.includes(name));
+    expect(left === 0 && asked.length === 0, () => `${left} packets for outside (${to.join(', ')}), names asked for: ${asked.join(', ')}\n${seen.slice(-10).join('\n')}`);
   }
 
   async keepEvidence() {

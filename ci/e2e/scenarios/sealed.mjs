@@ -25,11 +25,10 @@ export const noRouteOut = {
     await t.step('the trap works: a foreign name and address are caught', async () => {
       const curl = (url) => t.net.inside('p1', 'curl', ['--silent', '--max-time', '1', url]).catch(() => {});
       await Promise.all([curl('http://caught.example.invalid/'), curl('http://192.0.2.1/')]);
-      const { packets, names } = await t.net.escapes();
-      expect(packets > 0, 'a packet to a foreign address was not caught: the trap proves nothing');
-      expect(names.includes('caught.example.invalid'), 'a foreign name was not caught: the trap proves nothing');
+      t.provoked = await t.net.escapes();
+      expect(t.provoked.packets > 0, 'a packet to a foreign address was not caught: the trap proves nothing');
+      expect(t.provoked.names.includes('caught.example.invalid'), 'a foreign name was not caught: the trap proves nothing');
     });
-    const before = await t.net.escapes();
     await t.step('both join', () => Promise.all([ada.join(t.link), grace.join(t.link)]));
     await t.step('each opens the conversation', () => Promise.all([ada.open(grace), grace.open(ada)]));
     await t.exchange(ada, grace, 'first');
@@ -39,13 +38,6 @@ export const noRouteOut = {
       const foreign = requests.filter((url) => !/^(?:blob|data|about):/.test(url) && new URL(url).host !== new URL(ORIGIN).host);
       expectEqual(foreign, [], 'requests to others');
       t.note('requests', requests.length);
-    });
-    await t.step('not one packet wanted to leave', async () => {
-      const after = await t.net.escapes();
-      const seen = after.seen.slice(before.seen.length);
-      t.note('escapes', { packets: after.packets - before.packets, seen });
-      expectEqual(after.names.slice(before.names.length), [], 'foreign names asked for');
-      expect(after.packets === before.packets, () => `${after.packets - before.packets} packets for outside:\n${seen.join('\n') || after.to.join('\n')}`);
     });
     await t.step('no file that the box serves names a foreign host', async () => {
       const files = await served(ada, t.net);
@@ -97,6 +89,8 @@ export const untrustedAuthority = {
     t.authority = undefined;
     const ada = await t.step('a browser that trusts nobody', () => t.person('Ada Tester', 'p1', { trace: false }));
     t.authority = trusting;
+    // Chromium suspects a captive portal behind a certificate that it cannot trust.
+    t.ofBrowser.push('connectivitycheck.gstatic.com');
     await t.step('the page does not open', async () => {
       const error = await ada.page.goto(`${ORIGIN}/`).then(() => undefined, (reason) => reason.message);
       expect(/ERR_CERT_AUTHORITY_INVALID/.test(error ?? ''), `wanted the browser's certificate warning, got: ${error ?? 'the page'}`);
