@@ -10,7 +10,6 @@ const SHAPES = {
 // The hour of a log line looks like the start of an IPv6 address.
 const TIME = /\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)?|(?<!\S)\d\d:\d\d:\d\d(?:\.\d+)?(?!\S)/g;
 // Colours of a terminal.
-// eslint-disable-next-line no-control-regex
 const COLOUR = /\u001b\[[0-9;]*m/g;
 
 export function leaks(lines, { words = [], shapes = true } = {}) {
