@@ -87,7 +87,9 @@ sandbox_e2e() {
     sandbox_base "$1"
     SANDBOX+=(--cap-add ALL --tmpfs /etc/netns --bind /sys /sys)
     [[ ! -e /dev/net/tun ]] || SANDBOX+=(--dev-bind /dev/net/tun /dev/net/tun)
-    ((EUID == 0)) || SANDBOX+=(--unshare-user --uid 0 --gid 0)
+    # Without real root the kernel mounts a new /sys (as `ip netns exec` does, after it took the
+    # old one away) only where another one is in sight.
+    ((EUID == 0)) || SANDBOX+=(--unshare-user --uid 0 --gid 0 --bind /sys /run/sys)
     ((net)) || SANDBOX+=(--unshare-net)
     modules=$(node_modules_path)
     [[ -z $modules || ! -d $modules ]] || SANDBOX+=(--ro-bind "$modules" /ws/ci/e2e/node_modules)

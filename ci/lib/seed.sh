@@ -74,7 +74,7 @@ seed_fill() {
         done
         seed_strip "$part/$profile" || return 1
     done < <(cd "$OUT/target" && find . -mindepth 2 -maxdepth 3 -type d -name .fingerprint -printf '%h\n')
-    cp -a -- "$OUT/target/.rustc_info.json" "$OUT/target/CACHEDIR.TAG" "$part/" || return 1
+    [[ ! -e $OUT/target/.rustc_info.json ]] || cp -a -- "$OUT/target/.rustc_info.json" "$part/"
 }
 
 # Takes out every unit that did not come from the registry, by the lock file's own account.
