@@ -109,7 +109,7 @@ impl Half {
             }
             Event::Path { peer, path } if Some(*peer) == self.mate => self.path = *path,
             Event::Message { peer, mine: false, text, .. } if Some(*peer) == self.mate => {
-                self.hear(text.expose())
+                self.hear(text.expose());
             }
             Event::Message { mine: true, id, .. } => {
                 self.waiting.insert(*id);

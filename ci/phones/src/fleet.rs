@@ -1,5 +1,6 @@
 //! Many phones in pairs against one node, and the account of it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub const MAX_PHONES: usize = 2000;
 pub struct Options {
     /// The node, `https://host:port`.
     pub url: String,
+    /// Where it is reached, when not where its name leads.
+    pub connect: Option<SocketAddr>,
     /// Its CA, PEM.
     pub ca: PathBuf,
     /// Phones, an even number.
@@ -77,7 +80,7 @@ pub async fn run(options: Options, mut at: impl FnMut(Phase)) -> Result<Account>
     );
     usage::raise_open_files();
     let clock = Clock::start();
-    let node = Node::new(&options.url, &options.ca).await?;
+    let node = Node::new(&options.url, &options.ca, options.connect).await?;
     let cpu_before = usage::cpu();
     at(Phase::Before);
 

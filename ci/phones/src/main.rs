@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command that speaks to its caller")]
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -21,6 +22,9 @@ struct Arguments {
     /// The node, as in https://127.0.0.1:8443
     #[arg(long)]
     url: String,
+    /// Where the node is reached, as in 127.0.0.1:8443, when not where its name leads
+    #[arg(long)]
+    connect: Option<SocketAddr>,
     /// The node's CA in PEM, as `bulle serve` keeps it in its state directory
     #[arg(long)]
     ca: PathBuf,
@@ -71,6 +75,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<bool> {
     let options = Options {
         url: arguments.url,
+        connect: arguments.connect,
         ca: arguments.ca,
         count: arguments.count,
         bubble: arguments.bubble,

@@ -36,11 +36,12 @@ pub struct Node {
 pub type Carrier = WebSocketStream<TlsStream<TcpStream>>;
 
 impl Node {
-    /// The node at `url` (`https://host:port`), trusted by the CA in the PEM file `ca`.
+    /// The node at `url` (`https://host:port`), trusted by the CA in the PEM file `ca`; reached at `connect`, or
+    /// where its host's name leads.
     ///
     /// # Errors
     /// When the address is none, its host is not found, or the file holds no certificate.
-    pub async fn new(url: &str, ca: &Path) -> Result<Self> {
+    pub async fn new(url: &str, ca: &Path, connect: Option<SocketAddr>) -> Result<Self> {
         let mut roots = rustls::RootCertStore::empty();
         let certificates = CertificateDer::pem_file_iter(ca)
             .with_context(|| format!("{}: cannot be read; --ca wants the node's CA in PEM", ca.display()))?;
@@ -65,11 +66,14 @@ impl Node {
             None => (authority.as_str(), 443),
         };
         let host = host.trim_matches(['[', ']']).to_owned();
-        let address = tokio::net::lookup_host((host.as_str(), port))
-            .await
-            .with_context(|| format!("{host}: not found; --url names the node's host"))?
-            .next()
-            .with_context(|| format!("{host}: has no address"))?;
+        let address = match connect {
+            Some(address) => address,
+            None => tokio::net::lookup_host((host.as_str(), port))
+                .await
+                .with_context(|| format!("{host}: not found; --url names the node's host"))?
+                .next()
+                .with_context(|| format!("{host}: has no address"))?,
+        };
         let name = ServerName::try_from(host.clone()).with_context(|| format!("{host}: is no host name"))?;
         Ok(Self { address, name, authority, tls: Arc::new(tls) })
     }

@@ -1,0 +1,74 @@
+//! What can be measured. Each bench fills a report of its own.
+
+mod browser;
+mod first_page;
+mod idle_session;
+mod memory;
+mod page_weight;
+
+use anyhow::Result;
+
+use crate::report::Report;
+
+/// How much patience there is.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Rounds of each measurement; the median is reported.
+    pub rounds: usize,
+    /// Sessions of the idle bench.
+    pub sessions: [usize; 2],
+    /// Phones of the memory bench.
+    pub phones: usize,
+}
+
+impl Effort {
+    /// As published.
+    pub const FULL: Self = Self { rounds: 5, sessions: [2000, 5000], phones: 200 };
+    /// To see that the benches themselves work.
+    pub const QUICK: Self = Self { rounds: 1, sessions: [100, 200], phones: 10 };
+}
+
+/// One bench.
+#[derive(Clone, Copy)]
+pub struct Bench {
+    /// On the command line, and of its file.
+    pub name: &'static str,
+    /// For `--list`.
+    pub about: &'static str,
+    /// Measures.
+    pub run: fn(Effort, &mut Report) -> Result<()>,
+}
+
+/// All benches, in the order in which they run.
+pub const ALL: &[Bench] = &[
+    Bench {
+        name: "first-page",
+        about: "from exec of `bulle serve` to the first bytes of the page over TLS",
+        run: first_page::run,
+    },
+    Bench {
+        name: "page-weight",
+        about: "bytes over the wire until the first screen, and in all",
+        run: page_weight::run,
+    },
+    Bench {
+        name: "page-ready",
+        about: "from navigation to first screen and to ready, in Chromium with 4x CPU throttling",
+        run: browser::page_ready,
+    },
+    Bench {
+        name: "connect",
+        about: "from opening a conversation to a direct and to a relayed path, in Chromium",
+        run: browser::connect,
+    },
+    Bench {
+        name: "memory",
+        about: "memory of the node: idle, and per connected native phone",
+        run: memory::run,
+    },
+    Bench {
+        name: "idle-session",
+        about: "memory and CPU per idle TLS WebSocket session, beside the bare minimum and mosquitto",
+        run: idle_session::run,
+    },
+];
