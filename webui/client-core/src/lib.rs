@@ -6,8 +6,21 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod backoff;
+mod channel;
 mod client;
+mod conversation;
+mod directory;
+mod envelope;
 mod error;
+mod group;
+mod hub;
+mod inbox;
+mod keys;
+mod link;
+mod outbox;
+mod parcel;
+mod pseudonym;
 
 pub use api::{
     ChannelEvent, Command, DeliveryState, Event, FailReason, LinkEvent, LinkState, MAX_CANDIDATE,
@@ -16,3 +29,4 @@ pub use api::{
 };
 pub use client::{Client, Config};
 pub use error::{CommandError, NewError};
+pub use hub::Counters;

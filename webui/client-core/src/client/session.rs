@@ -1,0 +1,232 @@
+//! Frames of the node, and what follows from the session's beginning and end.
+
+use base::Instant;
+use core::time::Duration;
+use wire::{ClientFrame, Kind, NodeFrame, Reason, ReceiveKey, Signature};
+
+use super::Client;
+use crate::api::{Event, LinkState, Notice, TurnServer, UnixMillis};
+use crate::conversation::Source;
+use crate::envelope;
+use crate::hub::{Hub, Timer, Turn};
+use crate::link::{Cargo, Request, Session};
+
+/// The shortest pause after a refusal, whatever the node says.
+const MIN_RETRY: Duration = Duration::from_secs(1);
+
+/// The longest.
+const MAX_RETRY: Duration = Duration::from_secs(300);
+
+impl Client {
+    /// Takes one frame apart.
+    pub(super) fn node_frame(&mut self, frame: &[u8], now: Instant, wall: UnixMillis) {
+        let Ok(frame) = NodeFrame::decode(frame) else {
+            self.hub.counters.frames += 1;
+            self.hub.notice(Notice::NodeMalformed);
+            return;
+        };
+        match frame {
+            NodeFrame::Welcome { instance, challenge, turn_port, limits } => {
+                let session = Session { challenge, turn_port, limits, reading: false };
+                if let Some(lost) = self.hub.link.handle_welcome(instance, session, now) {
+                    self.greeted(session, lost, now, wall);
+                }
+            }
+            NodeFrame::Subscribed { req, next: _ } => match self.hub.link.answer(req) {
+                Some(Request::Inbox) => self.reading(now),
+                Some(Request::Directory | Request::Publish | Request::Credentials | Request::Deposit(..)) | None => {}
+            },
+            NodeFrame::Deposited { req } => {
+                if let Some(Request::Deposit(peer, cargo)) = self.hub.link.answer(req) {
+                    self.with_conversation(peer, |conversation, contact, hub| {
+                        conversation.handle_deposited(cargo, contact, hub, now);
+                    });
+                }
+            }
+            NodeFrame::Appended { req, seq: _ } => {
+                let _ = self.hub.link.answer(req);
+            }
+            NodeFrame::Deliver { address, seq, envelope } => {
+                if address == self.hub.inbox {
+                    self.hub.send(&ClientFrame::Acknowledge { address, seq });
+                    match envelope::open(&self.hub.inbox_seal, Kind::Queue, &address, envelope) {
+                        Some(parcel) => self.parcel(&parcel, Source::Mailbox, None, now, wall),
+                        None => self.hub.counters.envelopes += 1,
+                    }
+                } else if address == self.hub.keys.directory {
+                    self.publishing.next = self.publishing.next.max(seq.saturating_add(1));
+                    match envelope::open(&self.hub.keys.directory_seal, Kind::Log, &address, envelope) {
+                        Some(entry) => self.directory_entry(&entry, now, wall),
+                        None => self.hub.counters.envelopes += 1,
+                    }
+                }
+            }
+            NodeFrame::Credentials { req, username, password, ttl_s } => {
+                if let Some(Request::Credentials) = self.hub.link.answer(req) {
+                    self.credentials(username, password, ttl_s, now);
+                }
+            }
+            NodeFrame::Refused { req, reason, retry_s, next: _ } => {
+                let retry = Duration::from_secs(retry_s.into()).clamp(MIN_RETRY, MAX_RETRY);
+                if let Some(request) = self.hub.link.answer(req) {
+                    self.refused(request, reason, retry, now);
+                }
+            }
+            NodeFrame::Pong { nonce: _ } => self.hub.link.handle_pong(),
+            NodeFrame::Unsubscribed { address, reason } => {
+                if address == self.hub.inbox && reason == Reason::TakenOver {
+                    self.hub.notice(Notice::InboxTakenOver);
+                }
+                // A session that does not bring us our mail is of no use.
+                let todo = self.hub.link.lose(now, &mut self.hub.rng);
+                self.act(todo, now);
+            }
+            NodeFrame::Bye { reason: _ } => {
+                let todo = self.hub.link.lose(now, &mut self.hub.rng);
+                self.act(todo, now);
+            }
+        }
+    }
+
+    /// The session is gone: what was asked is asked again on the next.
+    pub(super) fn link_lost(&mut self, now: Instant) {
+        self.hub.waiting.clear();
+        if matches!(self.hub.turn, Turn::Asked) {
+            self.hub.turn = Turn::Unknown;
+        }
+        self.hub.tell(Event::Link(LinkState::Down));
+        for peer in self.directory.ids() {
+            self.with_conversation(peer, |conversation, contact, hub| {
+                conversation.handle_link_lost(contact, hub, now);
+            });
+        }
+    }
+
+    /// Requests that the node never answered are treated as refused.
+    pub(super) fn retry_overdue(&mut self, now: Instant) {
+        while let Some(request) = self.hub.link.pop_overdue(now) {
+            self.refused(request, Reason::NodeFull, MIN_RETRY, now);
+        }
+    }
+
+    /// The node has greeted. With `lost`, it is another node than before, or one without memory.
+    fn greeted(&mut self, session: Session, lost: bool, now: Instant, wall: UnixMillis) {
+        if lost {
+            if self.publishing.next > 0 {
+                self.hub.notice(Notice::NodeRestarted);
+            }
+            self.publishing.next = 0;
+            self.hub.turn = Turn::Unknown;
+            for peer in self.directory.ids() {
+                self.with_conversation(peer, |conversation, _, hub| conversation.handle_node_lost(hub, now));
+            }
+        }
+        self.subscribe(Request::Inbox, &session, now);
+        self.subscribe(Request::Directory, &session, now);
+        if lost || self.hub.deadlines.get(&Timer::Publish).is_none_or(|at| at <= now) {
+            self.publish(now, wall);
+        }
+    }
+
+    fn subscribe(&mut self, request: Request, session: &Session, now: Instant) {
+        let (kind, from) = match request {
+            Request::Directory => (Kind::Log, self.publishing.next),
+            Request::Inbox | Request::Publish | Request::Credentials | Request::Deposit(..) => (Kind::Queue, 0),
+        };
+        let req = self.hub.link.request(request, now);
+        let key = if kind == Kind::Log { &self.hub.keys.directory_receive } else { &self.hub.inbox_key };
+        let signature = Signature::subscribe(key, kind, &session.challenge);
+        let key = ReceiveKey::of(key);
+        self.hub.send(&ClientFrame::Subscribe { req, kind, key, signature, from });
+    }
+
+    /// The inbox is being read: everything may go.
+    fn reading(&mut self, now: Instant) {
+        self.hub.link.handle_reading();
+        self.hub.tell(Event::Link(LinkState::Up));
+        self.drive_all(now);
+    }
+
+    fn drive_all(&mut self, now: Instant) {
+        for peer in self.directory.ids() {
+            self.with_conversation(peer, |conversation, contact, hub| conversation.drive(contact, hub, now));
+        }
+    }
+
+    fn credentials(&mut self, username: &str, password: &str, ttl_s: u32, now: Instant) {
+        let Some(session) = self.hub.link.session() else { return };
+        let turn = TurnServer { port: session.turn_port, username: username.into(), password: password.into() };
+        if matches!(self.hub.turn, Turn::Have(_)) {
+            self.hub.tell(Event::TurnRenewed(turn.clone()));
+        }
+        self.hub.turn = Turn::Have(turn);
+        let renew = Duration::from_secs(u64::from(ttl_s) * 3 / 4).max(Duration::from_secs(10));
+        self.hub.deadlines.set(Timer::Turn, now + renew);
+        self.drive_all(now);
+    }
+
+    fn refused(&mut self, request: Request, reason: Reason, retry: Duration, now: Instant) {
+        let retry_s = u32::try_from(retry.as_secs()).unwrap_or(u32::MAX);
+        match reason {
+            Reason::NodeFull => {
+                self.hub.notice(Notice::NodeFull { retry_s });
+                self.hub.link.hold(now + retry);
+            }
+            Reason::TooFast => {
+                self.hub.notice(Notice::TooFast { retry_s });
+                self.hub.link.hold(now + retry);
+            }
+            Reason::MailboxFull
+            | Reason::Malformed
+            | Reason::BadSignature
+            | Reason::TtlTooLong
+            | Reason::Conflict
+            | Reason::TooManySubscriptions
+            | Reason::NoTurn
+            | Reason::Idle
+            | Reason::Shutdown
+            | Reason::TakenOver
+            | _ => {}
+        }
+        match request {
+            // Without these the session is of no use: begin again, later each time.
+            Request::Inbox | Request::Directory => {
+                let todo = self.hub.link.lose(now, &mut self.hub.rng);
+                self.act(todo, now);
+            }
+            Request::Publish => self.hub.deadlines.set(Timer::Publish, now + retry),
+            Request::Credentials => {
+                if reason == Reason::NoTurn {
+                    self.hub.turn = Turn::Absent;
+                    self.drive_all(now);
+                } else {
+                    self.hub.deadlines.set(Timer::Turn, now + retry);
+                }
+            }
+            Request::Deposit(peer, cargo) => {
+                if reason == Reason::MailboxFull && !matches!(cargo, Cargo::Signals) {
+                    self.hub.notice(Notice::PeerMailboxFull { peer, retry_s });
+                }
+                self.with_conversation(peer, |conversation, contact, hub| {
+                    conversation.handle_refused(cargo, now + retry);
+                    if reason == Reason::MailboxFull {
+                        conversation.hold(now + retry);
+                    }
+                    conversation.drive(contact, hub, now);
+                });
+            }
+        }
+    }
+}
+
+impl Hub {
+    /// Asks for new credentials before the old ones end.
+    pub(crate) fn renew_turn(&mut self, now: Instant) {
+        if self.link.takes_frames() && !matches!(self.turn, Turn::Absent) {
+            self.ask_for_credentials(now);
+        } else {
+            // The next session asks, when somebody wants a channel.
+            self.turn = Turn::Unknown;
+        }
+    }
+}
