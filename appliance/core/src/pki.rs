@@ -23,6 +23,7 @@ pub use scope::Scope;
 use crate::clock::DAY;
 use crate::names::DnsName;
 use base::UnixSeconds;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
@@ -104,6 +105,8 @@ pub struct Plan {
     pub writes: Vec<Write>,
     /// The authority's certificate.
     pub ca: CaInfo,
+    /// What it may vouch for.
+    pub scope: Scope,
     /// What to serve with.
     pub leaf: Leaf,
     /// Whether the authority was made just now.
@@ -144,6 +147,14 @@ impl fmt::Display for Fingerprint {
             write!(f, "{}{byte:02X}", if i == 0 { "" } else { ":" })?;
         }
         Ok(())
+    }
+}
+
+impl Fingerprint {
+    /// Of the certificate in a PEM file; `None` when there is none in it.
+    #[must_use]
+    pub fn of_pem(pem: &[u8]) -> Option<Self> {
+        stored::read_certificate(pem).map(|der| Self(Sha256::digest(&der).into()))
     }
 }
 
@@ -200,5 +211,6 @@ pub fn plan(
             leaf
         }
     };
-    Ok(Plan { writes, ca: ca.info(), leaf, ca_is_new, names_left_out, addresses_left_out })
+    let (ca, scope) = (ca.info(), ca.scope);
+    Ok(Plan { writes, ca, scope, leaf, ca_is_new, names_left_out, addresses_left_out })
 }

@@ -10,6 +10,7 @@
 mod error;
 mod keys;
 mod reader;
+mod render;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -38,6 +39,8 @@ pub struct Typed {
     pub redirect: Option<Vec<SocketAddr>>,
     /// `http.names`
     pub names: Option<Vec<DnsName>>,
+    /// `http.security_contact`
+    pub security_contact: Option<String>,
     /// `turn.listen`
     pub turn_listen: Option<Vec<SocketAddr>>,
     /// `turn.ports`
@@ -82,6 +85,8 @@ pub struct Settings {
     pub redirect: Vec<SocketAddr>,
     /// Names under which this box is reached.
     pub names: Vec<DnsName>,
+    /// Where to report a security problem of this box.
+    pub security_contact: Option<String>,
     /// STUN and TURN.
     pub turn: TurnSettings,
     /// What one client, and all together, may take.
@@ -184,18 +189,19 @@ impl Typed {
             names: self.names.unwrap_or_else(|| {
                 ["bulle.local", "bulle.internal"].into_iter().filter_map(DnsName::parse).collect()
             }),
+            security_contact: self.security_contact,
             turn: TurnSettings {
                 listen: self.turn_listen.unwrap_or_else(|| any(TURN_PORT)),
-                ports: self.turn_ports.unwrap_or(PortRange { first: 49_160, last: 49_999 }),
+                ports: self.turn_ports.unwrap_or(PortRange { first: 61_000, last: 65_535 }),
                 external: self.turn_external.unwrap_or_default(),
             },
             limits: LimitSettings {
-                connections: self.connections.unwrap_or(4096),
+                connections: self.connections.unwrap_or(8192),
                 connections_per_address: self.connections_per_address.unwrap_or(1024),
-                sessions: self.sessions.unwrap_or(2048),
+                sessions: self.sessions.unwrap_or(4096),
                 mailbox: self.mailbox.unwrap_or(64 * 1024 * 1024),
-                frames_per_second: self.frames_per_second.unwrap_or(100),
-                frames_burst: self.frames_burst.unwrap_or(400),
+                frames_per_second: self.frames_per_second.unwrap_or(1000),
+                frames_burst: self.frames_burst.unwrap_or(4000),
                 idle: self.idle.unwrap_or(Duration::from_secs(90)),
             },
             state_dir: self.state_dir.unwrap_or_else(|| host.state_dir.clone()),

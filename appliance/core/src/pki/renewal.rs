@@ -1,11 +1,11 @@
 //! When the certificate has to be made anew: its time runs out, or the machine is called something else.
 
-use super::{Identity, Leaf, RENEW_BEFORE};
+use super::{Identity, Leaf, RENEW_BEFORE, Scope};
 use base::{Instant, UnixSeconds};
 use std::time::Duration;
 
 /// How often the clock and the machine's addresses are looked at.
-pub const LOOK_EVERY: Duration = Duration::from_secs(60);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// Decides when to issue again. Its owner tells it the time and what the machine is called, and carries out
 /// [`Effect::Issue`] by calling [`super::plan`] again.
@@ -14,6 +14,7 @@ pub struct Renewal {
     not_before: UnixSeconds,
     not_after: UnixSeconds,
     served: Identity,
+    scope: Scope,
     next_look: Instant,
     effect: Option<Effect>,
 }
@@ -34,32 +35,34 @@ pub enum Reason {
     Expiring,
     /// The clock is before its first moment.
     NotYetValid,
-    /// Names or addresses are no longer those of the machine.
+    /// The machine has a name or an address that the certificate lacks.
     Renamed,
 }
 
 impl Renewal {
-    /// Watches over `leaf`, from `now` on.
+    /// Watches over `leaf`, from `now` on; `scope` is what its authority may vouch for.
     #[must_use]
-    pub fn new(leaf: &Leaf, now: Instant) -> Self {
+    pub fn new(leaf: &Leaf, scope: Scope, now: Instant) -> Self {
         Self {
             not_before: leaf.not_before,
             not_after: leaf.not_after,
             served: leaf.identity.clone(),
+            scope,
             next_look: now + LOOK_EVERY,
             effect: None,
         }
     }
 
-    /// The machine's names and addresses, as far as the authority may vouch for them, and the wall clock.
+    /// The machine's names and addresses, and the wall clock.
     pub fn handle_look(&mut self, machine: &Identity, wall: UnixSeconds, now: Instant) {
         self.next_look = now + LOOK_EVERY;
-        self.effect = reason(self.not_before, self.not_after, &self.served, machine, wall).map(Effect::Issue);
+        let (wanted, _, _) = self.scope.split(machine);
+        self.effect = reason(self.not_before, self.not_after, &self.served, &wanted, wall).map(Effect::Issue);
     }
 
     /// A new certificate is being served.
     pub fn handle_issued(&mut self, leaf: &Leaf, now: Instant) {
-        *self = Self::new(leaf, now);
+        *self = Self::new(leaf, self.scope.clone(), now);
     }
 
     /// Time has come.
@@ -98,7 +101,8 @@ fn reason(
         Some(Reason::NotYetValid)
     } else if now.plus(RENEW_BEFORE) >= not_after {
         Some(Reason::Expiring)
-    } else if served != wanted {
+    } else if !(wanted.names.is_subset(&served.names) && wanted.addresses.is_subset(&served.addresses)) {
+        // A name that is gone harms nobody until the next renewal; IPv6 privacy addresses go every day.
         Some(Reason::Renamed)
     } else {
         None

@@ -13,7 +13,7 @@ use x509_parser::prelude::FromDer;
 use zeroize::Zeroizing;
 
 /// Largest file that is looked at.
-pub const LARGEST_FILE: usize = 64 * 1024;
+const LARGEST_FILE: usize = 64 * 1024;
 
 /// The authority, `None` when neither file exists.
 pub(super) fn authority(stored: &Stored) -> Result<Option<Authority>, PkiError> {
@@ -81,7 +81,7 @@ fn read_key(pem: &[u8]) -> Option<KeyPair> {
     (pem.len() <= LARGEST_FILE).then(|| KeyPair::from_pem(text).ok())?
 }
 
-fn read_certificate(pem: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn read_certificate(pem: &[u8]) -> Option<Vec<u8>> {
     if pem.len() > LARGEST_FILE {
         return None;
     }

@@ -120,9 +120,9 @@ fn a_new_address_gives_a_new_certificate_by_the_same_authority() {
 #[test]
 fn a_name_that_the_authority_may_not_vouch_for_is_left_out_and_told() {
     let (stored, _) = first_start();
-    let renamed = identity(&["bulle.local", "new.example"], &["203.0.113.7"]);
+    let renamed = identity(&["bulle.local", "new.example"], &["10.0.0.9", "203.0.113.7"]);
     let plan = plan(&stored, &renamed, NOW, BUILD).expect("a plan");
-    assert_eq!(plan.leaf.identity, identity(&["bulle.local"], &[]));
+    assert_eq!(plan.leaf.identity, identity(&["bulle.local"], &["10.0.0.9"]));
     assert_eq!(plan.names_left_out, [DnsName::parse("new.example").expect("a name")]);
     assert_eq!(plan.addresses_left_out, 1);
 }
@@ -225,14 +225,15 @@ fn the_fingerprint_reads_as_phones_show_it() {
 #[test]
 fn renewal_asks_for_a_look_each_minute_and_issues_when_the_machine_moved() {
     let (_, plan) = first_start();
-    let mut renewal = Renewal::new(&plan.leaf, Instant::ZERO);
+    let mut renewal = Renewal::new(&plan.leaf, plan.scope.clone(), Instant::ZERO);
     renewal.handle_timeout(Instant::ZERO);
     assert_eq!(renewal.poll_effect(), None);
     let minute = renewal.poll_timeout();
     assert_eq!(minute, Instant::ZERO + Duration::from_secs(60));
     renewal.handle_timeout(minute);
     assert_eq!(renewal.poll_effect(), Some(Effect::Look));
-    renewal.handle_look(&machine(), NOW, minute);
+    // What the authority may not vouch for is no reason: it would be one every minute.
+    renewal.handle_look(&identity(&["new.example"], &["203.0.113.9"]), NOW, minute);
     assert_eq!(renewal.poll_effect(), None);
     renewal.handle_look(&identity(&[], &["10.0.0.1"]), NOW, minute);
     assert_eq!(renewal.poll_effect(), Some(Effect::Issue(Reason::Renamed)));

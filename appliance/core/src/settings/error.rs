@@ -5,7 +5,7 @@
 use std::fmt;
 
 /// No more problems than this are reported at a time.
-pub const MOST_PROBLEMS: usize = 20;
+pub(super) const MOST_PROBLEMS: usize = 20;
 
 /// All that is wrong with a file, in the order of its lines.
 #[derive(Clone, Debug, PartialEq, Eq)]

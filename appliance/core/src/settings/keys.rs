@@ -23,11 +23,16 @@ pub const KEYS: &[Key] = &[
         name: "names",
         expected: "a list of 1 to 16 host names such as [\"bulle.local\"]",
     },
+    Key {
+        section: "http",
+        name: "security_contact",
+        expected: "an address that begins with \"mailto:\", \"https://\" or \"tel:\"",
+    },
     Key { section: "turn", name: "listen", expected: ADDRESSES },
     Key {
         section: "turn",
         name: "ports",
-        expected: "a range of ports from 1024 up, such as \"49160-49999\"",
+        expected: "a range of ports from 1024 up, such as \"61000-65535\"",
     },
     Key { section: "turn", name: "external", expected: "a list of IP addresses such as [\"203.0.113.7\"]" },
     Key { section: "limits", name: "connections", expected: COUNT },

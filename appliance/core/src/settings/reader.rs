@@ -10,9 +10,11 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Most entries of one list.
-pub const LONGEST_LIST: usize = 16;
+pub(super) const LONGEST_LIST: usize = 16;
 /// Most text of a value that is quoted back.
 const LONGEST_QUOTE: usize = 60;
+/// Longest `http.security_contact`.
+pub(super) const LONGEST_CONTACT: usize = 256;
 /// Largest count.
 const LARGEST_COUNT: i64 = 1_000_000;
 
@@ -49,6 +51,7 @@ impl Reader<'_> {
             https: self.take(root, "http", "https", addresses),
             redirect: self.take(root, "http", "redirect", addresses),
             names: self.take(root, "http", "names", names),
+            security_contact: self.take(root, "http", "security_contact", contact),
             turn_listen: self.take(root, "turn", "listen", addresses),
             turn_ports: self.take(root, "turn", "ports", |value| units::ports(value.as_str()?)),
             turn_external: self.take(root, "turn", "external", hosts),
@@ -185,6 +188,15 @@ fn idle(value: &DeValue<'_>) -> Option<Duration> {
 
 fn path(value: &DeValue<'_>) -> Option<PathBuf> {
     value.as_str().filter(|text| !text.is_empty() && !text.contains('\0')).map(PathBuf::from)
+}
+
+fn contact(value: &DeValue<'_>) -> Option<String> {
+    let text = value.as_str()?;
+    let known = ["mailto:", "https://", "tel:"]
+        .iter()
+        .any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
+    (known && text.len() <= LONGEST_CONTACT && text.bytes().all(|byte| byte.is_ascii_graphic()))
+        .then(|| text.to_owned())
 }
 
 fn level(value: &DeValue<'_>) -> Option<LogLevel> {

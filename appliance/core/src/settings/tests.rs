@@ -41,11 +41,12 @@ fn the_example_as_delivered_changes_nothing() {
 }
 
 #[test]
-fn the_example_names_every_key_with_its_default() {
+fn the_example_names_every_key_with_its_default_where_there_is_one() {
     let text = example_switched_on();
     let shown = Typed::parse(&text).expect("the example parses with every key switched on");
     let mut expected = Typed::default().resolve(&host());
     expected.state_dir = "/var/lib/bulle".into();
+    expected.security_contact = Some("mailto:security@example.org".to_owned());
     assert_eq!(shown.resolve(&host()), expected);
     let mut section = "";
     let mut found = BTreeSet::new();
@@ -67,6 +68,22 @@ fn the_manual_has_an_entry_for_every_key_and_for_no_other() {
         .collect();
     let keys: BTreeSet<String> = KEYS.iter().map(|key| format!("{}.{}", key.section, key.name)).collect();
     assert_eq!(documented, keys.iter().map(String::as_str).collect());
+}
+
+#[test]
+fn settings_written_out_read_back_the_same() {
+    let odd = "[http]\nhttps = [\"10.0.0.1:1\", \"[::1]:2\"]\nredirect = []\nnames = [\"a.b\"]\n\
+               security_contact = \"tel:+33\"\n[turn]\nexternal = [\"203.0.113.7\"]\n\
+               [limits]\nmailbox = \"1500 KiB\"\nidle = \"61 s\"\n[state]\ndir = \"/a \\\"b\\\" \\\\ c\"\n";
+    for text in ["", odd] {
+        let settings = Typed::parse(text).expect("valid").resolve(&host());
+        let written = settings.to_string();
+        let back = Typed::parse(&written).expect(&written).resolve(&host());
+        assert_eq!(back, settings, "{written}");
+        for key in KEYS.iter().filter(|key| key.name != "security_contact") {
+            assert!(written.contains(&format!("\n{} = ", key.name)), "{}", key.name);
+        }
+    }
 }
 
 #[test]
@@ -128,6 +145,15 @@ fn a_list_is_refused_beyond_its_limit() {
     let list = |n: usize| format!("[http]\nhttps = [{}]", vec!["\"[::]:1\""; n].join(","));
     assert!(Typed::parse(&list(reader::LONGEST_LIST)).is_ok());
     assert!(problem(&list(reader::LONGEST_LIST + 1)).starts_with("line 2: `http.https`"));
+}
+
+#[test]
+fn a_security_contact_is_an_address_and_cannot_carry_a_second_line() {
+    assert!(Typed::parse("[http]\nsecurity_contact = \"tel:+33-1\"").is_ok());
+    for wrong in ["security@example.org", "mailto:", "mailto:a b", "mailto:a\\nExpires: 1"] {
+        let text = format!("[http]\nsecurity_contact = \"{wrong}\"");
+        assert!(problem(&text).starts_with("line 2: `http.security_contact`"), "{wrong}");
+    }
 }
 
 #[test]

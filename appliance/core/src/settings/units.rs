@@ -27,7 +27,7 @@ pub(super) fn time(text: &str) -> Option<Duration> {
     number.checked_mul(seconds).map(Duration::from_secs)
 }
 
-/// `49160-49999`.
+/// `61000-65535`.
 pub(super) fn ports(text: &str) -> Option<PortRange> {
     let (first, last) = text.split_once('-')?;
     let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);

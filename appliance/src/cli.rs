@@ -1,0 +1,168 @@
+//! The command line.
+
+use crate::serve::ServeError;
+use crate::tls::TlsError;
+use crate::turn::TurnError;
+use crate::{VERSION, host, invite, serve};
+use appliance_core::settings::{LogLevel, Settings, Typed};
+use clap::{Args, Parser, Subcommand};
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tracing::level_filters::LevelFilter;
+
+/// The command line or the settings are wrong.
+pub const EXIT_USAGE: u8 = 2;
+/// An address cannot be listened on.
+pub const EXIT_LISTEN: u8 = 3;
+/// The state directory cannot be used.
+pub const EXIT_STATE: u8 = 4;
+/// The certificate authority is damaged or incomplete.
+pub const EXIT_AUTHORITY: u8 = 5;
+
+/// A box that is a sovereign bubble.
+#[derive(Debug, Parser)]
+#[command(name = "bulle", version = VERSION, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the box on this machine until Ctrl-C
+    #[command(
+        after_help = "Exit codes: 0 stopped as asked, 2 wrong command line or settings, 3 cannot listen, \
+                            4 state directory unusable, 5 certificate authority damaged, 1 anything else"
+    )]
+    Serve(ServeArgs),
+    /// Reads a settings file, tells what is wrong with it, and prints what it comes to on this machine
+    CheckConfig {
+        /// The settings file
+        file: PathBuf,
+    },
+    /// Makes an invitation with a fresh secret: a link and a QR code. The box never learns the secret
+    Invite {
+        /// The address of the page, such as https://bulle.local:8443/
+        #[arg(long)]
+        url: String,
+        /// The file ca.crt of the state directory, to show its fingerprint too
+        #[arg(long)]
+        ca: Option<PathBuf>,
+    },
+}
+
+#[derive(Args, Debug, Default)]
+struct ServeArgs {
+    /// The settings file; see docs/configuration.md
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Where the certificate authority of this box is kept (`state.dir`)
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Where the page is served (`http.https`); may be given more than once
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    https: Vec<SocketAddr>,
+    /// Where the explaining page is served without encryption (`http.redirect`)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    http: Vec<SocketAddr>,
+    /// Where STUN and TURN answer (`turn.listen`)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    turn: Vec<SocketAddr>,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(args) => serve(args),
+        Command::CheckConfig { file } => check_config(&file),
+        Command::Invite { url, ca } => {
+            let mut out = io::stdout().lock();
+            let colours = out.is_terminal();
+            invite::invite(&url, ca.as_deref(), &mut out, colours)
+                .map_err(|error| Failure::new(EXIT_USAGE, error))
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(io::stderr(), "bulle: {}", failure.text);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+struct Failure {
+    code: u8,
+    text: String,
+}
+
+impl Failure {
+    fn new(code: u8, text: impl Display) -> Self {
+        Self { code, text: text.to_string() }
+    }
+}
+
+fn serve(args: ServeArgs) -> Result<(), Failure> {
+    let mut typed = match &args.config {
+        Some(file) => read(file)?,
+        None => Typed::default(),
+    };
+    let given = |list: Vec<SocketAddr>| (!list.is_empty()).then_some(list);
+    typed.https = given(args.https).or(typed.https);
+    typed.redirect = given(args.http).or(typed.redirect);
+    typed.turn_listen = given(args.turn).or(typed.turn_listen);
+    typed.state_dir = args.state.or(typed.state_dir);
+    let settings = typed.resolve(&host::facts());
+    log(settings.log_level);
+    serve::serve(&settings).map_err(|error| Failure::new(exit_code(&error), error))
+}
+
+fn check_config(file: &Path) -> Result<(), Failure> {
+    let settings: Settings = read(file)?.resolve(&host::facts());
+    write!(io::stdout(), "# {} is fine. On this machine it comes to:\n\n{settings}", file.display())
+        .map_err(|error| Failure::new(1, error))
+}
+
+fn read(file: &Path) -> Result<Typed, Failure> {
+    let name = file.display();
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Failure::new(EXIT_USAGE, format_args!("cannot read the settings file {name}: {error}"))
+    })?;
+    Typed::parse(&text).map_err(|error| {
+        let lines: Vec<String> = error.problems.iter().map(|problem| format!("{name}, {problem}")).collect();
+        Failure::new(EXIT_USAGE, lines.join("\nbulle: "))
+    })
+}
+
+const fn exit_code(error: &ServeError) -> u8 {
+    match error {
+        ServeError::Listen(_)
+        | ServeError::Turn(
+            TurnError::PortInUse { .. }
+            | TurnError::PortNotAllowed { .. }
+            | TurnError::NoSuchAddress { .. }
+            | TurnError::NoAddress,
+        ) => EXIT_LISTEN,
+        ServeError::Turn(_) => 1,
+        ServeError::State(_) | ServeError::Tls(TlsError::State(_)) => EXIT_STATE,
+        ServeError::Tls(TlsError::Pki(_)) => EXIT_AUTHORITY,
+        ServeError::Tls(TlsError::Library(_)) | ServeError::Memory(_) | ServeError::System(_) => 1,
+    }
+}
+
+/// To standard error, without a journal of its own and without addresses at any level.
+fn log(level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_target(false).with_ansi(false);
+    let _ = tracing::subscriber::set_global_default(subscriber.with_writer(io::stderr).finish());
+}

@@ -1,0 +1,66 @@
+//! The clocks of this machine: the only place of the daemon that reads them.
+
+use appliance_core::clock::{Clock, Reading};
+use base::{Instant, UnixSeconds};
+use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The moment that this program was built, as far as its builder told (`SOURCE_DATE_EPOCH`); else the moment
+/// that this line was last raised.
+pub const BUILD_TIME: UnixSeconds = UnixSeconds(match option_env!("BULLE_BUILD_TIME") {
+    Some(digits) => parse(digits),
+    None => 1_795_219_200, // 2026-11-21
+});
+
+/// Both clocks: one for deadlines, one for certificates and credentials.
+#[derive(Debug)]
+pub struct Clocks {
+    origin: std::time::Instant,
+    wall: Mutex<Clock>,
+}
+
+impl Clocks {
+    /// Starts counting. `saved` is the time that this box last knew.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the daemon's clock")]
+    pub fn new(saved: Option<UnixSeconds>) -> Self {
+        Self { origin: std::time::Instant::now(), wall: Mutex::new(Clock::new(BUILD_TIME, saved)) }
+    }
+
+    /// For deadlines.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        Instant::from_micros(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// A deadline as the runtime takes it.
+    #[must_use]
+    pub fn at(&self, deadline: Instant) -> tokio::time::Instant {
+        tokio::time::Instant::from_std(self.origin + std::time::Duration::from_micros(deadline.as_micros()))
+    }
+
+    /// For certificates and credentials: what the machine says, or the floor where that is plainly wrong.
+    #[must_use]
+    pub fn wall(&self) -> Reading {
+        let mut clock = self.wall.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let reading = clock.read(machine());
+        clock.raise(reading.now);
+        reading
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the daemon's clock")]
+fn machine() -> UnixSeconds {
+    UnixSeconds(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+}
+
+/// Decimal digits, at compile time. The build script has checked them.
+const fn parse(digits: &str) -> u64 {
+    let mut rest = digits.as_bytes();
+    let mut number = 0;
+    while let [digit, tail @ ..] = rest {
+        number = number * 10 + (*digit - b'0') as u64;
+        rest = tail;
+    }
+    number
+}

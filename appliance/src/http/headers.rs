@@ -1,0 +1,163 @@
+//! The headers that keep the page to itself.
+
+use appliance_core::names::DnsName;
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, HOST, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue};
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// The same for every answer. No HSTS: a browser that remembers it for a certificate of a private authority locks
+/// its owner out for good when the authority changes.
+const FIXED: [(HeaderName, &str); 7] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-embedder-policy"), "require-corp"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(self), microphone=(self), display-capture=(self), accelerometer=(), autoplay=(self), \
+         bluetooth=(), browsing-topics=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), \
+         magnetometer=(), midi=(), payment=(), publickey-credentials-get=(self), screen-wake-lock=(self), \
+         serial=(), usb=(), xr-spatial-tracking=()",
+    ),
+];
+
+/// A host as a browser names it in `Host`, checked so that it can stand in a header or a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    name: Name,
+    port: Option<u16>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Name {
+    Dns(DnsName),
+    Ip(IpAddr),
+}
+
+impl Host {
+    /// The `Host` header of a request; `None` when it is missing, given twice, or no host.
+    #[must_use]
+    pub fn of(request: &HeaderMap) -> Option<Self> {
+        let mut all = request.get_all(HOST).iter();
+        let only = all.next().filter(|_| all.next().is_none())?;
+        Self::parse(only.to_str().ok()?)
+    }
+
+    /// `name`, `name:port`, `192.0.2.1:port`, `[2001:db8::1]:port`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(rest) = text.strip_prefix('[') {
+            let (address, rest) = rest.split_once(']')?;
+            let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?.parse().ok()?) };
+            return Some(Self { name: Name::Ip(address.parse::<Ipv6Addr>().ok()?.into()), port });
+        }
+        let (name, port) = match text.split_once(':') {
+            Some((name, port)) => (name, Some(port.parse().ok()?)),
+            None => (text, None),
+        };
+        let ip = name.parse::<std::net::Ipv4Addr>().ok().map(|v4| Name::Ip(v4.into()));
+        Some(Self { name: ip.or_else(|| DnsName::parse(name).map(Name::Dns))?, port })
+    }
+
+    /// The same host with another port.
+    #[must_use]
+    pub fn with_port(&self, port: u16) -> Self {
+        Self { name: self.name.clone(), port: Some(port) }
+    }
+
+    /// A host of that name.
+    #[must_use]
+    pub const fn named(name: DnsName, port: u16) -> Self {
+        Self { name: Name::Dns(name), port: Some(port) }
+    }
+
+    /// A host of that address.
+    #[must_use]
+    pub const fn at(address: IpAddr, port: u16) -> Self {
+        Self { name: Name::Ip(address), port: Some(port) }
+    }
+}
+
+impl fmt::Display for Host {
+    /// As in a URL; the port of HTTPS itself is left out, as browsers do.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Name::Dns(name) => write!(f, "{name}")?,
+            Name::Ip(IpAddr::V4(v4)) => write!(f, "{v4}")?,
+            Name::Ip(IpAddr::V6(v6)) => write!(f, "[{v6}]")?,
+        }
+        match self.port {
+            Some(443) | None => Ok(()),
+            Some(port) => write!(f, ":{port}"),
+        }
+    }
+}
+
+/// Adds the headers that every answer over TLS carries.
+pub fn protect(answer: &mut HeaderMap, host: Option<&Host>) {
+    for (name, value) in FIXED {
+        answer.insert(name, HeaderValue::from_static(value));
+    }
+    // 'self' covers wss: to the same host in today's browsers, and not in those of a few years ago.
+    let socket = host.map(|host| format!(" wss://{host}")).unwrap_or_default();
+    let policy = format!(
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'{socket}; \
+         img-src 'self' blob: data:; media-src 'self' blob:; font-src 'self'; worker-src 'self'; \
+         manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         require-trusted-types-for 'script'; trusted-types bulle"
+    );
+    if let Ok(policy) = HeaderValue::try_from(policy) {
+        answer.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_read_as_browsers_write_it() {
+        for (text, shown) in [
+            ("Bulle.local:8443", "bulle.local:8443"),
+            ("bulle.local", "bulle.local"),
+            ("10.0.0.1:443", "10.0.0.1"),
+            ("[::1]:8443", "[::1]:8443"),
+            ("[fd00::1]", "[fd00::1]"),
+        ] {
+            assert_eq!(Host::parse(text).map(|host| host.to_string()).as_deref(), Some(shown));
+        }
+    }
+
+    #[test]
+    fn a_host_cannot_smuggle_anything_into_a_header_or_a_page() {
+        for text in [
+            "", ":8443", "a b", "a;b", "a\"b", "<b>", "a:99999", "[::1", "[::1]x", "[a]", "a/b", "a:b:c",
+            "x@y",
+        ] {
+            assert_eq!(Host::parse(text), None, "{text}");
+        }
+        let mut twice = HeaderMap::new();
+        twice.append(HOST, HeaderValue::from_static("a"));
+        twice.append(HOST, HeaderValue::from_static("b"));
+        assert_eq!(Host::of(&twice), None);
+    }
+
+    #[test]
+    fn the_policy_allows_no_inline_script_and_no_other_host() {
+        let mut answer = HeaderMap::new();
+        protect(&mut answer, Host::parse("bulle.local:8443").as_ref());
+        let policy = answer[CONTENT_SECURITY_POLICY].to_str().expect("text");
+        assert!(
+            !policy.contains("'unsafe-inline'")
+                && !policy.contains("'unsafe-eval'")
+                && !policy.contains("http")
+        );
+        assert!(policy.contains("connect-src 'self' wss://bulle.local:8443;"));
+        assert!(!answer.contains_key("strict-transport-security"));
+    }
+}

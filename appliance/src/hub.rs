@@ -1,0 +1,264 @@
+//! Joins the sessions' tasks with the one mailbox: who pulls, who wakes whom, and when time is told.
+//!
+//! Not a queue: a frame for a client stays in the mailbox until its socket can take it, so a slow reader holds up
+//! nobody and costs no memory.
+//! Invariant: the lock is held for one verb of the mailbox at a time and never across an await.
+
+use crate::clocks::Clocks;
+use crate::memory::Arena;
+use base::Instant;
+use rand_core::OsRng;
+use relay_core::mailbox::{Cause, Config, Counters, Event, Mailbox, OpenRefused, SessionId, Violation};
+use relay_core::turn::Credentials;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use wire::Reason;
+
+/// How long TURN credentials are good: longer than calls last, since a call cannot change them on the way.
+pub const CREDENTIALS_LIFETIME: Duration = Duration::from_secs(8 * 3600);
+
+/// The mailbox and everybody who is connected to it.
+pub struct Hub {
+    state: Mutex<State>,
+    clocks: Arc<Clocks>,
+    /// Mints TURN credentials; none where TURN is switched off.
+    credentials: Option<Credentials>,
+    /// The next deadline came nearer.
+    rearm: Notify,
+    /// The last session has gone.
+    empty: Notify,
+}
+
+struct State {
+    mailbox: Mailbox<Arena, OsRng>,
+    /// As many as the mailbox has sessions.
+    seats: HashMap<SessionId, Arc<Seat>>,
+    armed: Option<Instant>,
+    stopping: bool,
+}
+
+/// What the hub and one session's task share.
+#[derive(Debug, Default)]
+struct Seat {
+    wake: Notify,
+    over: AtomicBool,
+    reason: AtomicU8,
+}
+
+impl Seat {
+    fn end(&self, reason: Reason) {
+        self.reason.store(reason as u8, Ordering::Relaxed);
+        self.over.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("sessions", &self.sessions()).finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    /// A hub around an empty mailbox.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        arena: Arena,
+        credentials: Option<Credentials>,
+        clocks: Arc<Clocks>,
+    ) -> Arc<Self> {
+        let mailbox = Mailbox::new(config, arena, OsRng);
+        let state = State { mailbox, seats: HashMap::new(), armed: None, stopping: false };
+        let state = Mutex::new(state);
+        Arc::new(Self { state, clocks, credentials, rearm: Notify::new(), empty: Notify::new() })
+    }
+
+    /// Opens a session, whose `Welcome` can be pulled at once.
+    ///
+    /// # Errors
+    /// When there are as many as there may be, or the daemon is stopping.
+    pub fn open(self: &Arc<Self>) -> Result<Session, OpenRefused> {
+        let now = self.clocks.now();
+        let mut state = self.state();
+        if state.stopping {
+            return Err(OpenRefused::TooManySessions);
+        }
+        let id = state.mailbox.open_session(now)?;
+        let seat = Arc::new(Seat::default());
+        state.seats.insert(id, Arc::clone(&seat));
+        self.settle(&mut state);
+        Ok(Session { hub: Arc::clone(self), id, seat })
+    }
+
+    /// Sessions that are open.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.state().seats.len()
+    }
+
+    /// What the mailbox holds, and what happened.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.state().mailbox.counters()
+    }
+
+    /// Tells the mailbox the time, for as long as the daemon runs.
+    pub async fn keep_time(self: Arc<Self>) {
+        loop {
+            let deadline = {
+                let mut state = self.state();
+                state.mailbox.handle_timeout(self.clocks.now());
+                self.settle(&mut state);
+                state.armed = state.mailbox.poll_timeout();
+                state.armed
+            };
+            let rearmed = self.rearm.notified();
+            match deadline {
+                Some(deadline) => tokio::select! {
+                    () = tokio::time::sleep_until(self.clocks.at(deadline)) => {}
+                    () = rearmed => {}
+                },
+                None => rearmed.await,
+            }
+        }
+    }
+
+    /// Overwrites everything, says goodbye to everybody, and lets nobody in any more.
+    pub fn stop(&self) {
+        let mut state = self.state();
+        state.stopping = true;
+        state.mailbox.purge(Cause::Shutdown);
+        self.settle(&mut state);
+    }
+
+    /// Returns when the last session has gone.
+    pub async fn emptied(&self) {
+        loop {
+            let emptied = self.empty.notified();
+            if self.sessions() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// Drains what the mailbox has to say, and makes sure that its next deadline is known.
+    fn settle(&self, state: &mut State) {
+        while let Some(event) = state.mailbox.poll_event() {
+            match event {
+                Event::Wake(session) => {
+                    if let Some(seat) = state.seats.get(&session) {
+                        seat.wake.notify_one();
+                    }
+                }
+                Event::CredentialsWanted { session, req } => self.answer_credentials(state, session, req),
+                Event::Close { session, reason } => {
+                    if let Some(seat) = state.seats.get(&session) {
+                        seat.end(reason);
+                    }
+                }
+            }
+        }
+        let next = state.mailbox.poll_timeout();
+        if next.is_some_and(|next| state.armed.is_none_or(|armed| next < armed)) {
+            state.armed = next;
+            self.rearm.notify_one();
+        }
+    }
+
+    fn answer_credentials(&self, state: &mut State, session: SessionId, req: u32) {
+        let Some(credentials) = &self.credentials else {
+            state.mailbox.refuse_credentials(session, req);
+            return;
+        };
+        let minted = credentials.mint(CREDENTIALS_LIFETIME, self.clocks.wall().now, &mut OsRng);
+        let ttl_s = u32::try_from(CREDENTIALS_LIFETIME.as_secs()).unwrap_or(u32::MAX);
+        state.mailbox.grant_credentials(session, req, &minted.username, &minted.password, ttl_s);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One client's place in the mailbox. Dropping it closes the session.
+#[derive(Debug)]
+pub struct Session {
+    hub: Arc<Hub>,
+    id: SessionId,
+    seat: Arc<Seat>,
+}
+
+impl Session {
+    /// A frame came from the client.
+    ///
+    /// # Errors
+    /// When it broke the protocol: what is left to pull ends with `Bye`.
+    pub fn handle_frame(&self, bytes: &[u8]) -> Result<(), Violation> {
+        let now = self.hub.clocks.now();
+        let mut state = self.hub.state();
+        let result = state.mailbox.handle_frame(self.id, bytes, now);
+        self.hub.settle(&mut state);
+        if let Err(violation) = &result {
+            self.seat.end(violation.reason);
+        }
+        result
+    }
+
+    /// Appends the next frame for the client to `out`; `false` when there is none.
+    pub fn pull(&self, out: &mut Vec<u8>) -> bool {
+        let now = self.hub.clocks.now();
+        let mut state = self.hub.state();
+        let pulled = state.mailbox.poll_transmit(self.id, now, out);
+        self.hub.settle(&mut state);
+        pulled
+    }
+
+    /// Returns when there may be something to pull, or the session is over.
+    pub async fn woken(&self) {
+        self.seat.wake.notified().await;
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.hub.clocks.now()
+    }
+
+    /// Whether the last frame can be pulled or has been.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.seat.over.load(Ordering::Acquire)
+    }
+
+    /// Why it is over, as a close frame says it: the code of RFC 6455 section 7.4 and a word.
+    #[must_use]
+    pub fn farewell(&self) -> (u16, &'static str) {
+        let reason = self.seat.reason.load(Ordering::Relaxed);
+        match reason {
+            r if r == Reason::Malformed as u8 => (1002, "malformed frame"),
+            r if r == Reason::TooFast as u8 => (1008, "too fast"),
+            r if r == Reason::Idle as u8 => (1001, "idle"),
+            r if r == Reason::Shutdown as u8 => (1012, "the node stops"),
+            _ => (1008, "refused"),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let now = self.hub.clocks.now();
+        let mut state = self.hub.state();
+        state.mailbox.close_session(self.id, now);
+        state.seats.remove(&self.id);
+        self.hub.settle(&mut state);
+        if state.seats.is_empty() {
+            self.hub.empty.notify_waiters();
+        }
+    }
+}

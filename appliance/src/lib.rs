@@ -1,0 +1,37 @@
+//! The daemon `bulle`: the only place with sockets, files and clocks. It moves bytes and decides nothing that a
+//! core could decide.
+//!
+//! ```text
+//! cli ─▶ serve ─▶ state   the files that outlive a boot: authority, certificate, last known time
+//!           │ ──▶ tls     shows the certificate, renews it
+//!           │ ──▶ accept  limits connections ─▶ http   the page, embedded
+//!           │                                 └▶ session  one WebSocket ◀─▶ hub ◀─▶ relay_core::mailbox
+//!           └───▶ turn    STUN and TURN over UDP
+//! ```
+//!
+//! Absent on purpose: any outgoing connection, any log line with an address in it, any write of content to disk,
+//! and HSTS, since a browser that remembers it for a private authority cannot be let back in.
+
+pub mod accept;
+pub mod assets;
+pub mod cli;
+pub mod clocks;
+pub mod host;
+pub mod http;
+pub mod hub;
+pub mod invite;
+#[doc(hidden)]
+pub mod leak_guard;
+pub mod memory;
+pub mod serve;
+pub mod session;
+pub mod state;
+pub mod tls;
+pub mod turn;
+
+/// What `bulle --version` says.
+pub const VERSION: &str = if cfg!(webui) {
+    env!("CARGO_PKG_VERSION")
+} else {
+    concat!(env!("CARGO_PKG_VERSION"), " (without web client)")
+};

@@ -1,0 +1,275 @@
+//! One client's WebSocket (RFC 6455), from the upgrade to the last frame.
+//!
+//! Moves frames between the socket and the [`Hub`]; what they mean is the mailbox's business. Here are the limits
+//! that only a socket can have: the size of a message, how long a write may take, and how many control frames come.
+//! Invariant: a session that breaks a limit is closed with a code and a word, and no other session notices.
+
+use crate::accept::Permit;
+use crate::http::headers::Host;
+use crate::hub::{Hub, Session};
+use axum::body::Body;
+use axum::http::header::{
+    CONNECTION, CONTENT_TYPE, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use base::Instant;
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
+
+/// How long one frame may take to leave; a reader slower than that is gone.
+pub const WRITE_TIME: Duration = Duration::from_secs(30);
+/// How long the goodbye may take.
+pub const CLOSE_TIME: Duration = Duration::from_secs(2);
+/// Pings and pongs of the WebSocket itself, per second and at once. The client's own `Ping` counts as a frame.
+pub const CONTROL_PER_SECOND: u32 = 4;
+/// See [`CONTROL_PER_SECOND`].
+pub const CONTROL_BURST: u32 = 32;
+/// What an idle connection keeps; larger buffers cost 128 KiB each.
+const BUFFER: usize = 4096;
+
+type Socket = WebSocketStream<TlsStream<TcpStream>>;
+
+/// Answers a request for `/session`, and runs the session when the client goes along.
+pub fn upgrade(hub: &Arc<Hub>, mut request: Request<Body>) -> Response<Body> {
+    let key = match handshake(request.headers()) {
+        Ok(key) => key,
+        Err(refused) => return refused,
+    };
+    let Ok(session) = hub.open() else {
+        let mut response =
+            refusal(StatusCode::SERVICE_UNAVAILABLE, "as many are connected as there may be\n");
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
+        return response;
+    };
+    let permit = request.extensions().get::<Arc<Permit>>().cloned();
+    let upgraded = hyper::upgrade::on(&mut request);
+    // Boxed, so that the state of the handshake is given back before the session begins.
+    tokio::spawn(Box::pin(async move {
+        if let Some(socket) = Box::pin(open(upgraded)).await {
+            run(socket, session).await;
+        }
+        drop(permit);
+    }));
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, key);
+    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(wire::SUBPROTOCOL));
+    response
+}
+
+/// RFC 6455 section 4.2.1, and the same-origin rule that WebSockets lack by themselves.
+fn handshake(request: &HeaderMap) -> Result<HeaderValue, Response<Body>> {
+    let names = |header: HeaderName, word: &str| {
+        let values = request.get_all(header);
+        values.iter().any(|value| {
+            value.to_str().is_ok_and(|list| list.split(',').any(|one| one.trim().eq_ignore_ascii_case(word)))
+        })
+    };
+    if !names(CONNECTION, "upgrade") || !names(UPGRADE, "websocket") {
+        return Err(refusal(
+            StatusCode::UPGRADE_REQUIRED,
+            "this is the address of the session, a WebSocket\n",
+        ));
+    }
+    if !names(SEC_WEBSOCKET_VERSION, "13") {
+        let mut response =
+            refusal(StatusCode::UPGRADE_REQUIRED, "only version 13 of WebSocket is spoken here\n");
+        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        return Err(response);
+    }
+    if !names(SEC_WEBSOCKET_PROTOCOL, wire::SUBPROTOCOL) {
+        return Err(refusal(StatusCode::BAD_REQUEST, "the session needs the subprotocol bulle.v1\n"));
+    }
+    // A browser always sends it; a page of another origin must not act with this box in its visitor's name.
+    if let Some(origin) = request.get(ORIGIN) {
+        let host = Host::of(request).map(|host| format!("https://{host}"));
+        if host.is_none() || host.as_deref() != origin.to_str().ok() {
+            return Err(refusal(StatusCode::FORBIDDEN, "a page from elsewhere cannot open a session here\n"));
+        }
+    }
+    let key = request.get(SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24);
+    let accept = key.and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok());
+    accept.ok_or_else(|| refusal(StatusCode::BAD_REQUEST, "the key of the WebSocket handshake is missing\n"))
+}
+
+async fn open(upgraded: hyper::upgrade::OnUpgrade) -> Option<Socket> {
+    // The stream itself, without the layers of HTTP around it.
+    let parts = Upgraded::downcast::<TokioIo<TlsStream<TcpStream>>>(upgraded.await.ok()?).ok()?;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER)
+        .max_write_buffer_size(2 * wire::MAX_FRAME)
+        .max_message_size(Some(wire::MAX_FRAME))
+        .max_frame_size(Some(wire::MAX_FRAME));
+    let early = parts.read_buf.to_vec();
+    Some(WebSocketStream::from_partially_read(parts.io.into_inner(), early, Role::Server, Some(config)).await)
+}
+
+async fn run(mut socket: Socket, session: Session) {
+    let mut control = Bucket::new(CONTROL_PER_SECOND, CONTROL_BURST, session.now());
+    let farewell = loop {
+        if send_all(&mut socket, &session).await.is_none() {
+            return;
+        }
+        if session.is_over() {
+            break session.farewell();
+        }
+        let message = tokio::select! {
+            message = socket.next() => message,
+            () = session.woken() => continue,
+        };
+        match message {
+            // After a violation the loop sends what is left, which ends with `Bye`.
+            Some(Ok(Message::Binary(frame))) => _ = session.handle_frame(&frame),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
+                if !control.take(session.now()) {
+                    break (1008, "too many control frames");
+                }
+            }
+            Some(Ok(Message::Text(_))) => break (1003, "frames are binary"),
+            Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
+                break (1009, "frame too large");
+            }
+            Some(Err(Error::Protocol(_) | Error::Utf8(_))) => break (1002, "not a WebSocket frame"),
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+        }
+    };
+    drop(session);
+    say_goodbye(socket, farewell).await;
+}
+
+/// Writes what there is for the client; `None` when it does not take it.
+async fn send_all(socket: &mut Socket, session: &Session) -> Option<()> {
+    let mut sent = false;
+    loop {
+        let mut frame = Vec::new();
+        if !session.pull(&mut frame) {
+            break;
+        }
+        timeout(WRITE_TIME, socket.feed(Message::Binary(frame.into()))).await.ok()?.ok()?;
+        sent = true;
+    }
+    if sent {
+        timeout(WRITE_TIME, socket.flush()).await.ok()?.ok()?;
+    }
+    Some(())
+}
+
+/// Says why, and waits a moment for the other side: closing with bytes unread would take back what was said.
+async fn say_goodbye(mut socket: Socket, (code, reason): (u16, &'static str)) {
+    let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
+    let _ = timeout(CLOSE_TIME, async {
+        if socket.close(Some(frame)).await.is_ok() {
+            while let Some(Ok(_)) = socket.next().await {}
+        }
+    })
+    .await;
+}
+
+fn refusal(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// So much per second, and so much at once.
+#[derive(Debug)]
+struct Bucket {
+    per_second: u32,
+    burst: u32,
+    tokens: u32,
+    refilled: Instant,
+}
+
+impl Bucket {
+    const fn new(per_second: u32, burst: u32, now: Instant) -> Self {
+        Self { per_second, burst, tokens: burst, refilled: now }
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        let seconds = now.saturating_duration_since(self.refilled).as_secs();
+        if seconds > 0 {
+            let fresh = u32::try_from(seconds).unwrap_or(u32::MAX).saturating_mul(self.per_second);
+            self.tokens = self.tokens.saturating_add(fresh).min(self.burst);
+            self.refilled = self.refilled + Duration::from_secs(seconds);
+        }
+        let left = self.tokens.checked_sub(1);
+        self.tokens = left.unwrap_or(0);
+        left.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_its_rate() {
+        let mut bucket = Bucket::new(2, 5, Instant::ZERO);
+        assert_eq!((0..9).filter(|_| bucket.take(Instant::ZERO)).count(), 5);
+        let later = Instant::ZERO + Duration::from_millis(1500);
+        assert_eq!((0..9).filter(|_| bucket.take(later)).count(), 2);
+        let much_later = Instant::ZERO + Duration::from_secs(3600);
+        assert_eq!((0..9).filter(|_| bucket.take(much_later)).count(), 5);
+    }
+
+    fn asking(change: impl FnOnce(&mut HeaderMap)) -> Result<HeaderValue, StatusCode> {
+        let mut request = HeaderMap::new();
+        for (name, value) in [
+            ("host", "bulle.local:8443"),
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("sec-websocket-protocol", "other, bulle.v1"),
+            ("origin", "https://bulle.local:8443"),
+        ] {
+            request.insert(name, HeaderValue::from_static(value));
+        }
+        change(&mut request);
+        handshake(&request).map_err(|refused| refused.status())
+    }
+
+    #[test]
+    fn a_handshake_is_answered_with_the_key_of_the_rfc() {
+        assert_eq!(asking(|_| ()), Ok(HeaderValue::from_static("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")));
+    }
+
+    #[test]
+    fn a_page_of_another_origin_cannot_open_a_session() {
+        for origin in ["https://evil.example", "http://bulle.local:8443", "https://bulle.local", "null"] {
+            let refused = asking(|request| _ = request.insert(ORIGIN, HeaderValue::from_static(origin)));
+            assert_eq!(refused, Err(StatusCode::FORBIDDEN), "{origin}");
+        }
+        assert!(asking(|request| _ = request.remove(ORIGIN)).is_ok(), "programs send none");
+    }
+
+    #[test]
+    fn a_handshake_without_its_parts_is_refused() {
+        for (name, status) in [
+            (UPGRADE, StatusCode::UPGRADE_REQUIRED),
+            (CONNECTION, StatusCode::UPGRADE_REQUIRED),
+            (SEC_WEBSOCKET_VERSION, StatusCode::UPGRADE_REQUIRED),
+            (SEC_WEBSOCKET_PROTOCOL, StatusCode::BAD_REQUEST),
+            (SEC_WEBSOCKET_KEY, StatusCode::BAD_REQUEST),
+        ] {
+            assert_eq!(asking(|request| _ = request.remove(&name)), Err(status), "{name}");
+        }
+    }
+}

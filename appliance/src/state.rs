@@ -1,0 +1,177 @@
+//! The state directory: the few files that outlive a boot.
+//!
+//! Holds the certificate authority, the certificate and the last known time, and nothing about anybody.
+//! Invariant: a file is replaced whole or not at all, whenever the power goes; secrets are readable by the owner
+//! alone; two daemons never share a directory.
+
+use appliance_core::pki::{PkiFile, Stored, Write};
+use base::UnixSeconds;
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write as _};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// Largest file that is read; ours are a few KiB.
+const LARGEST: u64 = 64 * 1024;
+/// Where the last known time is kept.
+const CLOCK: &str = "clock";
+
+/// An open state directory, held against a second daemon.
+#[derive(Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Why the directory cannot be used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StateError {
+    /// Another daemon uses it.
+    InUse {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The system said no.
+    Io {
+        /// What was tried, as in "cannot ..".
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for StateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse { dir } => write!(
+                f,
+                "the state directory {} is in use by another bulle; stop that one, or give this one a directory \
+                 of its own with --state or `state.dir`",
+                dir.display()
+            ),
+            Self::Io { action, path, source } => write!(
+                f,
+                "cannot {action} {}: {source}; the state directory must belong to the user that runs bulle; \
+                 choose another one with --state or `state.dir`",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for StateError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::InUse { .. } => None,
+            Self::Io { source, .. } => Some(source),
+        }
+    }
+}
+
+impl StateDir {
+    /// Makes the directory where it is missing, and makes sure that it can be written.
+    ///
+    /// # Errors
+    /// When it cannot be made, written or locked.
+    pub fn open(path: &Path) -> Result<Self, StateError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|source| io_error("make the directory", path, source))?;
+        let lock_path = path.join("lock");
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(|source| io_error("write to", &lock_path, source))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(StateError::InUse { dir: path.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(io_error("lock", &lock_path, source)),
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The files of the PKI, as far as they exist.
+    ///
+    /// # Errors
+    /// When one exists and cannot be read.
+    pub fn read_pki(&self) -> Result<Stored, StateError> {
+        Ok(Stored {
+            ca_certificate: self.read(PkiFile::CaCertificate.name())?.map(|bytes| bytes.to_vec()),
+            ca_key: self.read(PkiFile::CaKey.name())?,
+            leaf_certificate: self.read(PkiFile::LeafCertificate.name())?.map(|bytes| bytes.to_vec()),
+            leaf_key: self.read(PkiFile::LeafKey.name())?,
+        })
+    }
+
+    /// Carries out a plan, in its order.
+    ///
+    /// # Errors
+    /// When a file cannot be written; those before it have been.
+    pub fn write_pki(&self, writes: &[Write]) -> Result<(), StateError> {
+        writes.iter().try_for_each(|write| {
+            let mode = if write.file.is_secret() { 0o600 } else { 0o644 };
+            self.replace(write.file.name(), &write.contents, mode)
+        })
+    }
+
+    /// The time that this box last knew. A damaged file is as good as none: the build is the floor then.
+    #[must_use]
+    pub fn read_clock(&self) -> Option<UnixSeconds> {
+        let bytes = self.read(CLOCK).ok()??;
+        std::str::from_utf8(&bytes).ok()?.trim().parse().ok().map(UnixSeconds)
+    }
+
+    /// Keeps the time for the next start.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_clock(&self, now: UnixSeconds) -> Result<(), StateError> {
+        self.replace(CLOCK, format!("{}\n", now.0).as_bytes(), 0o644)
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
+        let path = self.path.join(name);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(io_error("read", &path, source)),
+        };
+        // The capacity is there from the start, so that no copy of a key is left behind by growing.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(8192));
+        file.take(LARGEST).read_to_end(&mut bytes).map_err(|source| io_error("read", &path, source))?;
+        Ok(Some(bytes))
+    }
+
+    /// Writes beside it, makes it durable, and renames.
+    fn replace(&self, name: &str, contents: &[u8], mode: u32) -> Result<(), StateError> {
+        let (path, part) = (self.path.join(name), self.path.join(format!("{name}.part")));
+        let write = || {
+            let _ = fs::remove_file(&part);
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&part)?;
+            file.write_all(contents)?;
+            file.sync_all()?;
+            fs::rename(&part, &path)?;
+            File::open(&self.path)?.sync_all()
+        };
+        write().map_err(|source| io_error("write", &path, source))
+    }
+}
+
+fn io_error(action: &'static str, path: &Path, source: io::Error) -> StateError {
+    StateError::Io { action, path: path.to_owned(), source }
+}
