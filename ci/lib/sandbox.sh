@@ -10,12 +10,13 @@ sandbox_base() {
         bwrap --ro-bind "$root" / --dev /dev --proc /proc
         --tmpfs /tmp --tmpfs /run --tmpfs /root --tmpfs /var/tmp
         --bind "$TOP" /ws
-        --unshare-pid --unshare-ipc --unshare-uts --hostname bulle --die-with-parent
+        --unshare-pid --unshare-ipc --die-with-parent
         --clearenv
         --setenv PATH /usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin
         --setenv HOME /root --setenv LANG C.UTF-8 --setenv TERM "${TERM:-dumb}"
         --setenv BULLE_IN_ROOT "$ROOT_NAME"
     )
+    ((!${SANDBOX_OWN_NAME:-1})) || SANDBOX+=(--unshare-uts --hostname bulle)
     # Where we stand in the checkout is where the command stands in the root.
     case $PWD/ in
         "$TOP"/*) SANDBOX+=(--chdir "/ws${PWD#"$TOP"}") ;;
