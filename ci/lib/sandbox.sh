@@ -15,6 +15,8 @@ sandbox_base() {
         --setenv PATH /usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin
         --setenv HOME /root --setenv LANG C.UTF-8 --setenv TERM "${TERM:-dumb}"
         --setenv BULLE_IN_ROOT "$ROOT_NAME"
+        # The checkout may belong to another user than the one who tests it.
+        --setenv GIT_CONFIG_COUNT 1 --setenv GIT_CONFIG_KEY_0 safe.directory --setenv GIT_CONFIG_VALUE_0 /ws
     )
     ((!${SANDBOX_OWN_NAME:-1})) || SANDBOX+=(--unshare-uts --hostname bulle)
     # Where we stand in the checkout is where the command stands in the root.
