@@ -1,2 +1,8 @@
-//! See the crate description.
-fn main() {}
+//! The program of the page. Empty on any target but the browser.
+
+#![forbid(unsafe_code)]
+
+fn main() {
+    #[cfg(target_arch = "wasm32")]
+    webui::page::start();
+}
