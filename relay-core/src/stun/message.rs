@@ -20,7 +20,6 @@ pub const HEADER_LEN: usize = 20;
 pub const MAGIC_COOKIE: u32 = 0x2112_A442;
 
 const ATTRIBUTE_HEADER_LEN: usize = 4;
-const FINGERPRINT_LEN: usize = 4;
 
 /// Why a datagram is not a STUN message. It is dropped without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -278,12 +277,10 @@ impl<'a> Message<'a> {
     }
 
     fn check_fingerprint(&self, attribute: &Attribute<'_>, at: usize) -> Result<(), DecodeError> {
-        if attribute.value.len() != FINGERPRINT_LEN {
-            return Err(DecodeError::MalformedAttribute);
-        }
+        let fingerprint: Fingerprint = read(*attribute)?;
         // It is the last attribute, or the message is refused: the length in the header is the one that counts.
         let covered = self.bytes.get(..at).ok_or(DecodeError::Truncated)?;
-        if Fingerprint::compute(&[covered]) != *attribute.value {
+        if Fingerprint::compute(&[covered]) != *fingerprint.fingerprint() {
             return Err(DecodeError::FingerprintMismatch);
         }
         Ok(())

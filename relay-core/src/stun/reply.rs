@@ -4,7 +4,7 @@
 
 use core::fmt;
 
-use stun_types::attribute::{AttributeStaticType, AttributeWrite, AttributeWriteExt, Fingerprint};
+use stun_types::attribute::{AttributeWrite, AttributeWriteExt, Fingerprint};
 
 use super::integrity::{HashAlgorithm, IntegrityKey};
 use super::message::{Class, HEADER_LEN, MAGIC_COOKIE, Message};
@@ -87,8 +87,8 @@ impl Reply {
     pub fn finish(mut self) -> Self {
         if self.fingerprint {
             self.set_length(8);
-            let value = Fingerprint::compute(&[self.as_bytes()]);
-            self.add_raw(Fingerprint::TYPE.value(), &value);
+            let fingerprint = Fingerprint::new(Fingerprint::compute(&[self.as_bytes()]));
+            self.add(&fingerprint);
         }
         self
     }

@@ -19,6 +19,14 @@ pub struct AllocationId {
     pub(super) generation: u32,
 }
 
+impl AllocationId {
+    /// A small number, below the limit of allocations and unique among those that exist: for the driver's tables
+    /// and for logs.
+    pub const fn slot(self) -> u32 {
+        self.slot
+    }
+}
+
 /// The family of a relayed transport address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {

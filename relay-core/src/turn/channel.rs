@@ -11,14 +11,17 @@ use super::refusal::Refusal;
 /// Length of the header: number and length.
 pub(super) const CHANNEL_HEADER_LEN: usize = 4;
 
-/// A channel number, from 0x4000 to 0x4FFF (RFC 8656, section 12).
+/// A channel number, from 0x4000 to 0x7FFF.
+///
+/// RFC 8656 lets clients choose up to 0x4FFF. Those that were written for RFC 5766 choose higher ones as well, and
+/// nothing else on our sockets starts with these bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChannelNumber(u16);
 
 impl ChannelNumber {
     /// Checks a number from the wire.
     pub const fn new(number: u16) -> Option<Self> {
-        if 0x4000 <= number && number <= 0x4FFF { Some(Self(number)) } else { None }
+        if number >> 14 == 1 { Some(Self(number)) } else { None }
     }
 
     /// The number.
@@ -28,7 +31,7 @@ impl ChannelNumber {
 
     /// Whether a datagram with this first byte is ChannelData (RFC 8656, section 12).
     pub(super) const fn is_first_byte(byte: u8) -> bool {
-        byte >> 4 == 4
+        byte >> 6 == 1
     }
 
     /// Reads the header of a ChannelData message: the number, and how many bytes of data follow.

@@ -3,10 +3,7 @@
 //! A relay that forwards anywhere is a door into what only the box can reach: its own services, its loopback,
 //! its links. So a peer is another host, or the relayed address of another client, and nothing else.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use core::ops::RangeInclusive;
-
-use super::limits::DEFAULT_RELAY_PORTS;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Why a peer is refused (403).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +21,6 @@ pub enum Denied {
     Broadcast,
     /// An IPv6 address that stands for an IPv4 one: it would go round the IPv4 rules.
     Embedded,
-    /// An address of the box, at a port where no client is relayed.
-    OwnService,
     /// Named in [`PeerPolicy::denied`].
     Configured,
 }
@@ -35,63 +30,38 @@ pub enum Denied {
 pub(super) enum Reach {
     /// All its ports.
     AnyPort,
-    /// It is the box's own: the ports of relayed addresses only.
-    RelayedPorts,
+    /// It is the box's own: relayed addresses of other clients only.
+    Relayed,
 }
 
 /// The rules.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PeerPolicy {
     /// Addresses of the box itself. The driver keeps them up to date.
     pub own: Vec<IpAddr>,
     /// Further addresses that no client may reach.
     pub denied: Vec<IpAddr>,
-    /// The ports of relayed addresses.
-    pub relay_ports: RangeInclusive<u16>,
     /// For tests on one machine only: lets clients reach every service on loopback.
     pub dangerous_allow_loopback_peers: bool,
 }
 
-impl Default for PeerPolicy {
-    fn default() -> Self {
-        Self {
-            own: Vec::new(),
-            denied: Vec::new(),
-            relay_ports: DEFAULT_RELAY_PORTS,
-            dangerous_allow_loopback_peers: false,
-        }
-    }
-}
-
 impl PeerPolicy {
-    /// Whether a permission for `peer` may be made.
-    pub(super) fn address(&self, peer: IpAddr) -> Result<Reach, Denied> {
+    /// How far `peer` may be reached, if at all.
+    pub(super) fn reach(&self, peer: IpAddr) -> Result<Reach, Denied> {
         if self.dangerous_allow_loopback_peers && peer.is_loopback() {
             return Ok(Reach::AnyPort);
         }
-        match peer {
-            IpAddr::V4(v4) => v4_denied(v4),
-            IpAddr::V6(v6) => v6_denied(v6),
-        }
-        .map_or(Ok(()), Err)?;
         if self.denied.contains(&peer) {
             return Err(Denied::Configured);
         }
-        Ok(if self.own.contains(&peer) { Reach::RelayedPorts } else { Reach::AnyPort })
-    }
-
-    /// Whether a channel may be bound to `peer`.
-    pub fn check(&self, peer: SocketAddr) -> Result<(), Denied> {
-        let reach = self.address(peer.ip())?;
-        if self.port_within(reach, peer.port()) { Ok(()) } else { Err(Denied::OwnService) }
-    }
-
-    /// Whether data may go to, or come from, this port.
-    pub(super) fn port_within(&self, reach: Reach, port: u16) -> bool {
-        match reach {
-            Reach::AnyPort => port != 0,
-            Reach::RelayedPorts => self.relay_ports.contains(&port),
+        if self.own.contains(&peer) {
+            return Ok(Reach::Relayed);
         }
+        let denied = match peer {
+            IpAddr::V4(v4) => v4_denied(v4),
+            IpAddr::V6(v6) => v6_denied(v6),
+        };
+        denied.map_or(Ok(Reach::AnyPort), Err)
     }
 }
 
@@ -128,78 +98,74 @@ fn v6_denied(v6: Ipv6Addr) -> Option<Denied> {
 mod tests {
     use super::*;
 
-    fn verdict(peer: &str) -> Result<(), Denied> {
-        PeerPolicy::default().check(peer.parse().unwrap())
+    fn verdict(peer: &str) -> Result<Reach, Denied> {
+        PeerPolicy::default().reach(peer.parse().unwrap())
     }
 
     #[test]
     fn the_edges_of_each_denied_range_are_denied_and_their_neighbours_are_not() {
         let denied = [
-            ("0.0.0.0:9", Denied::Unspecified),
-            ("0.255.255.255:9", Denied::Unspecified),
-            ("127.0.0.1:9", Denied::Loopback),
-            ("127.255.255.255:9", Denied::Loopback),
-            ("169.254.0.0:9", Denied::LinkLocal),
-            ("169.254.255.255:9", Denied::LinkLocal),
-            ("224.0.0.0:9", Denied::Multicast),
-            ("239.255.255.255:9", Denied::Multicast),
-            ("240.0.0.0:9", Denied::Broadcast),
-            ("255.255.255.255:9", Denied::Broadcast),
-            ("[::]:9", Denied::Unspecified),
-            ("[::1]:9", Denied::Loopback),
-            ("[::2]:9", Denied::Embedded),
-            ("[::7f00:1]:9", Denied::Embedded),
-            ("[::ffff:127.0.0.1]:9", Denied::Embedded),
-            ("[::ffff:0:127.0.0.1]:9", Denied::Embedded),
-            ("[::ffff:192.0.2.1]:9", Denied::Embedded),
-            ("[64:ff9b::7f00:1]:9", Denied::Embedded),
-            ("[64:ff9b:1::7f00:1]:9", Denied::Embedded),
-            ("[2002:7f00:1::]:9", Denied::Embedded),
-            ("[2001:0:1::]:9", Denied::Embedded),
-            ("[fe80::]:9", Denied::LinkLocal),
-            ("[febf:ffff::1]:9", Denied::LinkLocal),
-            ("[ff00::]:9", Denied::Multicast),
-            ("[ffff::1]:9", Denied::Multicast),
+            ("0.0.0.0", Denied::Unspecified),
+            ("0.255.255.255", Denied::Unspecified),
+            ("127.0.0.1", Denied::Loopback),
+            ("127.255.255.255", Denied::Loopback),
+            ("169.254.0.0", Denied::LinkLocal),
+            ("169.254.255.255", Denied::LinkLocal),
+            ("224.0.0.0", Denied::Multicast),
+            ("239.255.255.255", Denied::Multicast),
+            ("240.0.0.0", Denied::Broadcast),
+            ("255.255.255.255", Denied::Broadcast),
+            ("::", Denied::Unspecified),
+            ("::1", Denied::Loopback),
+            ("::2", Denied::Embedded),
+            ("::7f00:1", Denied::Embedded),
+            ("::ffff:127.0.0.1", Denied::Embedded),
+            ("::ffff:0:127.0.0.1", Denied::Embedded),
+            ("::ffff:192.0.2.1", Denied::Embedded),
+            ("64:ff9b::7f00:1", Denied::Embedded),
+            ("64:ff9b:1::7f00:1", Denied::Embedded),
+            ("2002:7f00:1::", Denied::Embedded),
+            ("2001:0:1::", Denied::Embedded),
+            ("fe80::", Denied::LinkLocal),
+            ("febf:ffff::1", Denied::LinkLocal),
+            ("ff00::", Denied::Multicast),
+            ("ffff::1", Denied::Multicast),
         ];
         for (peer, why) in denied {
             assert_eq!(verdict(peer), Err(why), "{peer}");
         }
         let allowed = [
-            "1.0.0.0:9", "126.255.255.255:9", "128.0.0.0:9", "169.253.255.255:9", "169.255.0.0:9",
-            "223.255.255.255:9", "10.0.0.1:9", "192.168.1.1:9", "[2001:1::1]:9", "[2003::1]:9", "[fd00::1]:9",
-            "[fe7f:ffff::1]:9", "[fec0::1]:9", "[2001:db8::1]:9",
+            "1.0.0.0", "126.255.255.255", "128.0.0.0", "169.253.255.255", "169.255.0.0",
+            "223.255.255.255", "10.0.0.1", "192.168.1.1", "2001:1::1", "2003::1", "fd00::1",
+            "fe7f:ffff::1", "fec0::1", "2001:db8::1",
         ];
         for peer in allowed {
-            assert_eq!(verdict(peer), Ok(()), "{peer}");
+            assert_eq!(verdict(peer), Ok(Reach::AnyPort), "{peer}");
         }
     }
 
     #[test]
-    fn the_box_itself_is_reached_at_relayed_ports_only() {
-        let policy = PeerPolicy { own: vec!["10.0.0.1".parse().unwrap()], ..PeerPolicy::default() };
-        assert_eq!(policy.check("10.0.0.1:443".parse().unwrap()), Err(Denied::OwnService));
-        assert_eq!(policy.check("10.0.0.1:60999".parse().unwrap()), Err(Denied::OwnService));
-        assert_eq!(policy.check("10.0.0.1:61000".parse().unwrap()), Ok(()));
-        assert_eq!(policy.check("10.0.0.1:65535".parse().unwrap()), Ok(()));
-        assert_eq!(policy.check("10.0.0.2:443".parse().unwrap()), Ok(()));
+    fn the_box_itself_is_reached_at_relayed_addresses_only() {
+        let own = ["10.0.0.1", "127.0.0.1", "fd00::1"].map(|ip| ip.parse().unwrap());
+        let policy = PeerPolicy { own: own.to_vec(), ..PeerPolicy::default() };
+        for ip in own {
+            assert_eq!(policy.reach(ip), Ok(Reach::Relayed));
+        }
+        assert_eq!(policy.reach("10.0.0.2".parse().unwrap()), Ok(Reach::AnyPort));
+        assert_eq!(policy.reach("127.0.0.2".parse().unwrap()), Err(Denied::Loopback));
     }
 
     #[test]
     fn configured_addresses_are_denied() {
         let policy = PeerPolicy { denied: vec!["10.9.9.9".parse().unwrap()], ..PeerPolicy::default() };
-        assert_eq!(policy.check("10.9.9.9:5".parse().unwrap()), Err(Denied::Configured));
+        assert_eq!(policy.reach("10.9.9.9".parse().unwrap()), Err(Denied::Configured));
     }
 
     #[test]
     fn loopback_is_reached_only_through_the_setting_that_says_how_dangerous_it_is() {
         let policy = PeerPolicy { dangerous_allow_loopback_peers: true, ..PeerPolicy::default() };
-        assert_eq!(policy.check("127.0.0.1:9".parse().unwrap()), Ok(()));
-        assert_eq!(policy.check("[::1]:9".parse().unwrap()), Ok(()));
-        assert_eq!(policy.check("169.254.0.1:9".parse().unwrap()), Err(Denied::LinkLocal));
-    }
-
-    #[test]
-    fn nobody_is_at_port_zero() {
-        assert!(verdict("10.0.0.1:0").is_err());
+        assert_eq!(policy.reach("127.0.0.1".parse().unwrap()), Ok(Reach::AnyPort));
+        assert_eq!(policy.reach("::1".parse().unwrap()), Ok(Reach::AnyPort));
+        assert_eq!(policy.reach("169.254.0.1".parse().unwrap()), Err(Denied::LinkLocal));
     }
 }

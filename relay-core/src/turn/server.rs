@@ -29,14 +29,21 @@ use crate::stun::{Class, Message, Method, Reply, answer_binding};
 /// Where relayed transport addresses come from.
 #[derive(Clone, Debug, Default)]
 pub struct RelayAddresses {
-    /// The box's IPv4 address, for clients that reach it over IPv6.
-    pub v4: Option<Ipv4Addr>,
-    /// The box's IPv6 address, for clients that reach it over IPv4.
-    pub v6: Option<Ipv6Addr>,
+    /// For an address of the box, the one of the other family on the same network.
+    ///
+    /// As many as the box has addresses.
+    pub other_family: Vec<(IpAddr, IpAddr)>,
     /// The IPv4 address that others see, where that is another.
     pub external_v4: Option<Ipv4Addr>,
     /// The IPv6 address that others see, where that is another.
     pub external_v6: Option<Ipv6Addr>,
+}
+
+impl RelayAddresses {
+    /// The address of the other family beside `reached`.
+    pub(super) fn beside(&self, reached: IpAddr) -> Option<IpAddr> {
+        self.other_family.iter().find(|(address, _)| *address == reached).map(|(_, other)| *other)
+    }
 }
 
 /// Settings of the server.

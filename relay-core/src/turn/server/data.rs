@@ -9,9 +9,10 @@ use turn_types::attribute::{Data, XorPeerAddress};
 
 use super::super::allocation::{Family, RelayId};
 use super::super::channel::{CHANNEL_HEADER_LEN, ChannelNumber};
-use super::super::five_tuple::{FiveTuple, canonical};
+use super::super::five_tuple::{AddressKey, FiveTuple, canonical};
 use super::super::forward::Forward;
 use super::super::limits::MAX_DATAGRAM;
+use super::super::peer_policy::Reach;
 use super::Server;
 use crate::stun::{Message, TransactionId};
 
@@ -54,7 +55,7 @@ impl<R: RngCore + CryptoRng> Server<R> {
         let peer = canonical(peer?.addr(message.transaction().to_stun_types()));
         let reach = allocation.permission(peer.ip(), now)?;
         let family = Family::of(peer.ip());
-        if !allocation.is_bound(family) || !self.config.peers.port_within(reach, peer.port()) {
+        if !allocation.is_bound(family) || !self.is_within(reach, peer) {
             return None;
         }
         Some(Forward::to_peer(RelayId { allocation: id, family }, peer, data?))
@@ -77,7 +78,7 @@ impl<R: RngCore + CryptoRng> Server<R> {
             return None;
         }
         let reach = allocation.permission(peer.ip(), now)?;
-        if !self.config.peers.port_within(reach, peer.port()) {
+        if !self.is_within(reach, peer) {
             return None;
         }
         let five_tuple = allocation.five_tuple;
@@ -86,6 +87,14 @@ impl<R: RngCore + CryptoRng> Server<R> {
         }
         let transaction = self.indication_transaction();
         Forward::data_indication(five_tuple, peer, transaction, bytes.len())
+    }
+
+    /// Whether a permission that reaches this far covers `peer`.
+    pub(super) fn is_within(&self, reach: Reach, peer: SocketAddr) -> bool {
+        match reach {
+            Reach::AnyPort => peer.port() != 0,
+            Reach::Relayed => self.by_relayed.contains_key(&AddressKey(peer)),
+        }
     }
 
     /// A number for a Data indication: different each time, and of no use to whoever guesses it.

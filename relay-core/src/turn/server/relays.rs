@@ -127,15 +127,15 @@ impl<R: RngCore + CryptoRng> Server<R> {
     }
 
     /// Where to bind, and what to tell the client: the address that the client has reached, which it can surely
-    /// reach again; for the other family, the one that the box has.
+    /// reach again; for the other family, the one beside it.
     fn relay_address(&self, five_tuple: &FiveTuple, family: Family) -> Option<(IpAddr, IpAddr)> {
         let addresses = &self.config.addresses;
-        let (own, external) = match family {
-            Family::V4 => (addresses.v4.map(IpAddr::V4), addresses.external_v4.map(IpAddr::V4)),
-            Family::V6 => (addresses.v6.map(IpAddr::V6), addresses.external_v6.map(IpAddr::V6)),
-        };
         let reached = five_tuple.server.ip();
-        let bound = if Family::of(reached) == family && !reached.is_unspecified() { reached } else { own? };
+        let bound = if Family::of(reached) == family { reached } else { addresses.beside(reached)? };
+        let external = match family {
+            Family::V4 => addresses.external_v4.map(IpAddr::V4),
+            Family::V6 => addresses.external_v6.map(IpAddr::V6),
+        };
         Some((bound, external.unwrap_or(bound)))
     }
 

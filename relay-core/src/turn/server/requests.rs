@@ -222,7 +222,7 @@ impl<R: RngCore + CryptoRng> Server<R> {
             if !allocation.is_bound(Family::of(peer)) {
                 return Err(Refusal::PeerAddressFamilyMismatch);
             }
-            let reach = self.config.peers.address(peer).map_err(|_| Refusal::Forbidden)?;
+            let reach = self.config.peers.reach(peer).map_err(|_| Refusal::Forbidden)?;
             peers.push((peer, reach));
         }
         if peers.is_empty() {
@@ -255,9 +255,11 @@ impl<R: RngCore + CryptoRng> Server<R> {
         if !allocation.is_bound(Family::of(peer.ip())) {
             return Err(Refusal::PeerAddressFamilyMismatch);
         }
-        let reach = self.config.peers.address(peer.ip()).map_err(|_| Refusal::Forbidden)?;
-        self.config.peers.check(peer).map_err(|_| Refusal::Forbidden)?;
+        let reach = self.config.peers.reach(peer.ip()).map_err(|_| Refusal::Forbidden)?;
         let peer = canonical(peer);
+        if !self.is_within(reach, peer) {
+            return Err(Refusal::Forbidden);
+        }
         allocation.channels.check(number, peer, now)?;
         if !allocation.has_room_for(&[(peer.ip(), reach)], now) {
             return Err(Refusal::InsufficientCapacity);
