@@ -31,6 +31,9 @@
 mod config;
 mod counters;
 mod event;
+#[doc(hidden)]
+pub mod fuzzing;
+mod invariants;
 mod machine;
 mod pace;
 mod session;

@@ -18,11 +18,14 @@ pub struct Rate {
 /// # Fairness without knowing who sent what
 ///
 /// No envelope is linked to the session that deposited it, so no session has a share of the memory that could be
-/// counted. Three limits together leave room for everybody else: a mailbox may hold at most
-/// 1 / [`free_share`](Self::free_share) of the blocks that are still **free**, so that the last blocks are spread
-/// over ever more mailboxes; a session may bring only [`openings`](Self::openings) new mailboxes into being by
-/// depositing; and it may send only so many frames and bytes per second. With `n` mailboxes filled to the brim
-/// by somebody hostile, `free_share / (free_share + n)` of the node stays free.
+/// counted. Instead, half of the blocks is shared by whoever comes first, and every mailbox has its first few
+/// blocks apart from that half. How many mailboxes a session brings into being is counted, and refilling that
+/// count takes sixteen times longer with each halving of what is free. A mailbox's own blocks are so few
+/// (an eighth of the node over [`openings`](Self::openings) at once, at least one) that one session, however
+/// patient, leaves blocks for the mailboxes of others. A mailbox that is read in time needs no more than those.
+///
+/// Sessions of one and the same stranger are not told apart from those of many: how many a network address may
+/// open, and how fast, is for the driver to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The UDP port of STUN and TURN, told to clients; 0 when there is none.
@@ -35,8 +38,6 @@ pub struct Config {
     pub envelopes_per_mailbox: u32,
     /// Blocks in one mailbox.
     pub blocks_per_mailbox: u32,
-    /// A mailbox may hold at most one in so many of the free blocks of the node.
-    pub free_share: u32,
     /// Sessions reading one log at once.
     pub readers_per_log: u32,
     /// Mailboxes that one session reads at once.
@@ -51,7 +52,7 @@ pub struct Config {
     pub frames: Rate,
     /// Bytes from one session.
     pub bytes: Rate,
-    /// Mailboxes that come into being by one session's deposits.
+    /// Mailboxes that come into being by one session's deposits and subscriptions.
     pub openings: Rate,
 }
 
@@ -63,7 +64,6 @@ impl Default for Config {
             mailboxes: 65_536,
             envelopes_per_mailbox: 1024,
             blocks_per_mailbox: 2048,
-            free_share: 8,
             readers_per_log: 1024,
             subscriptions: 256,
             window: 32,
@@ -71,7 +71,7 @@ impl Default for Config {
             idle: Duration::from_secs(90),
             frames: Rate { amount: 1000, per: Duration::from_secs(1), burst: 4000 },
             bytes: Rate { amount: 8 << 20, per: Duration::from_secs(1), burst: 16 << 20 },
-            openings: Rate { amount: 360, per: Duration::from_hours(1), burst: 256 },
+            openings: Rate { amount: 1, per: Duration::from_secs(1), burst: 512 },
         }
     }
 }

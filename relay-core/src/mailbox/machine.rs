@@ -43,9 +43,10 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
     pub fn new(config: Config, storage: S, mut rng: R) -> Self {
         let mut instance = [0; 16];
         rng.fill_bytes(&mut instance);
+        let store = Store::new(storage, &config);
         Self {
             config,
-            store: Store::new(storage),
+            store,
             sessions: BTreeMap::new(),
             idle: Deadlines::default(),
             events: VecDeque::new(),
@@ -103,11 +104,14 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
         {
             return self.violate(id, Reason::TooFast);
         }
-        let pace = session.frames.check(self.config.frames, now).and(session.bytes.check(self.config.bytes, now));
+        let pace =
+            session.frames.check(self.config.frames, now).and(session.bytes.check(self.config.bytes, now));
 
         match frame {
             ClientFrame::Subscribe { req, kind, key, signature, from } => {
-                match too_fast(pace).and_then(|()| self.subscribe(id, kind, &key, &signature, from)) {
+                match too_fast(pace)
+                    .and_then(|()| self.subscribe(id, Wish { kind, key, signature, from }, now))
+                {
                     Ok(next) => self.answer(id, Answer::Subscribed { req, next }),
                     Err(refusal) => self.refuse(id, req, refusal),
                 }
@@ -141,7 +145,8 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
                 }
             }
             ClientFrame::Acknowledge { address, seq } => self.acknowledge(id, &address, seq),
-            ClientFrame::RequestCredentials { req } => match too_fast(pace).and_then(|()| self.want(id, req)) {
+            ClientFrame::RequestCredentials { req } => match too_fast(pace).and_then(|()| self.want(id, req))
+            {
                 Ok(()) => self.events.push_back(Event::CredentialsWanted { session: id, req }),
                 Err(refusal) => self.refuse(id, req, refusal),
             },
@@ -287,29 +292,27 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
         self.store.arena().expose_storage()
     }
 
-    fn subscribe(
-        &mut self,
-        id: SessionId,
-        kind: Kind,
-        key: &ReceiveKey,
-        signature: &Signature,
-        from: u64,
-    ) -> Result<u64, Refusal> {
+    fn subscribe(&mut self, id: SessionId, wish: Wish, now: Instant) -> Result<u64, Refusal> {
+        let Wish { kind, key, signature, from } = wish;
         let Some(session) = self.sessions.get_mut(&id) else { return Err(Refusal::new(Reason::Idle, 0)) };
-        let address = Address::of(kind, key);
+        let address = Address::of(kind, &key);
         let known = session.place_at(&address);
         if known.is_none() && session.subscriptions.len() >= self.config.subscriptions as usize {
             return Err(Refusal::new(Reason::TooManySubscriptions, 0));
         }
-        if !key.verifies(kind, &session.challenge, signature) {
+        if !key.verifies(kind, &session.challenge, &signature) {
             session.bad_signatures = session.bad_signatures.saturating_add(1);
             return Err(Refusal::new(Reason::BadSignature, 0));
         }
+        let opens = self.may_open(id, kind, address, now)?;
         let (place, before) = self.store.subscribe(kind, address, id, &self.config)?;
         if let Some(before) = before {
             self.take_over(before, place);
         }
         if let Some(session) = self.sessions.get_mut(&id) {
+            if opens {
+                session.openings.take();
+            }
             // Subscribing again starts again: what is unacknowledged is delivered once more.
             session.unsubscribe(place);
             let cursor = match kind {
@@ -330,7 +333,10 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
         let Some(session) = self.sessions.get_mut(&before) else { return };
         let Some(subscription) = session.unsubscribe(place) else { return };
         let has_turns = !session.turns.is_empty();
-        self.answer(before, Answer::Unsubscribed { address: subscription.address, reason: Reason::TakenOver });
+        self.answer(
+            before,
+            Answer::Unsubscribed { address: subscription.address, reason: Reason::TakenOver },
+        );
         if has_turns {
             self.wake(before);
         }
@@ -352,23 +358,35 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
         }
     }
 
+    /// Whether this address needs a new mailbox, which this session may bring into being.
+    fn may_open(
+        &mut self,
+        id: SessionId,
+        kind: Kind,
+        address: Address,
+        now: Instant,
+    ) -> Result<bool, Refusal> {
+        if self.store.find(kind, address).is_some() {
+            return Ok(false);
+        }
+        let slowdown = self.store.slowdown(&self.config);
+        if let Some(session) = self.sessions.get_mut(&id) {
+            too_fast(session.openings.check(self.config.openings, slowdown, now))?;
+        }
+        Ok(true)
+    }
+
     fn put(&mut self, id: SessionId, put: Put<'_>, now: Instant) -> Result<u64, Refusal> {
         let Put { kind, address, expected, ttl_s, envelope } = put;
         let ttl = Duration::from_secs(u64::from(ttl_s));
         if ttl > self.config.ttl {
             return Err(Refusal::new(Reason::TtlTooLong, 0));
         }
-        let opens = self.store.find(kind, address).is_none();
-        let openings = self.config.openings;
-        if opens && let Some(session) = self.sessions.get(&id) {
-            let mut after = session.openings;
-            after.charge(openings, 1, now);
-            too_fast(after.check(openings, now))?;
-        }
+        let opens = self.may_open(id, kind, address, now)?;
         let incoming = Incoming { kind, address, expected, expires: now + ttl, envelope };
         let (place, seq) = self.store.put(incoming, &self.config)?;
         if opens && let Some(session) = self.sessions.get_mut(&id) {
-            session.openings.charge(openings, 1, now);
+            session.openings.take();
         }
         // By index: telling a reader borrows everything, and changes no list of readers.
         let readers = self.store.get(place).map_or(0, |place| place.readers.len());
@@ -384,7 +402,9 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
     }
 
     fn acknowledge(&mut self, id: SessionId, address: &Address, seq: u64) {
-        let Some(place) = self.sessions.get(&id).and_then(|session| session.place_at(address)) else { return };
+        let Some(place) = self.sessions.get(&id).and_then(|session| session.place_at(address)) else {
+            return;
+        };
         // A log is read by many; what one of them has seen stays for the others.
         if self.store.get(place).is_none_or(|place| place.kind != Kind::Queue) {
             return;
@@ -479,6 +499,15 @@ impl<S, R> fmt::Debug for Mailbox<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mailbox").field("sessions", &self.sessions.len()).finish_non_exhaustive()
     }
+}
+
+/// What a client wants to read.
+#[derive(Clone, Copy)]
+struct Wish {
+    kind: Kind,
+    key: ReceiveKey,
+    signature: Signature,
+    from: u64,
 }
 
 /// A deposit or an append.

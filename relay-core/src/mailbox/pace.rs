@@ -1,4 +1,4 @@
-//! How fast a session may go: a token bucket that remembers one number.
+//! How fast a session may go: token buckets that remember a number or two.
 
 use core::time::Duration;
 
@@ -35,9 +35,51 @@ impl Bucket {
     }
 }
 
+/// A bucket of tokens that fills more slowly while the node is short of room.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Openings {
+    spent_milli: u64,
+    at: Instant,
+}
+
+impl Openings {
+    /// A full bucket.
+    pub(super) const fn new(now: Instant) -> Self {
+        Self { spent_milli: 0, at: now }
+    }
+
+    /// Whether one token is left, and otherwise how long until one is.
+    pub(super) fn check(&mut self, rate: Rate, slowdown: u32, now: Instant) -> Result<(), Duration> {
+        let token_ns = u128::from(cost_ns(rate, 1).max(1)) * u128::from(slowdown);
+        let passed = now.saturating_duration_since(self.at).as_nanos();
+        let filled = u64::try_from(passed * 1000 / token_ns).unwrap_or(u64::MAX);
+        if filled < self.spent_milli {
+            // What is not yet a thousandth of a token goes on filling.
+            self.spent_milli -= filled;
+            self.at = self.at + nanoseconds(u128::from(filled) * token_ns / 1000);
+        } else {
+            *self = Self::new(now);
+        }
+        let missing = (self.spent_milli + 1000).saturating_sub(u64::from(rate.burst) * 1000);
+        if missing == 0 {
+            return Ok(());
+        }
+        Err(nanoseconds(u128::from(missing) * token_ns / 1000))
+    }
+
+    /// Takes one token.
+    pub(super) const fn take(&mut self) {
+        self.spent_milli += 1000;
+    }
+}
+
 fn cost_ns(rate: Rate, amount: u32) -> u64 {
     let per = u64::try_from(rate.per.as_nanos()).unwrap_or(u64::MAX);
     u64::from(amount).saturating_mul(per) / u64::from(rate.amount.max(1))
+}
+
+fn nanoseconds(count: u128) -> Duration {
+    Duration::from_nanos(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 fn nanos(now: Instant) -> u64 {
@@ -87,6 +129,19 @@ mod tests {
             bucket.charge(RATE, 1, at(0));
             assert_eq!(bucket.is_abused(RATE, at(0)), n > 10, "{n}");
         }
+    }
+
+    #[test]
+    fn openings_fill_more_slowly_when_room_is_short() {
+        let mut openings = Openings::new(at(0));
+        for _ in 0..5 {
+            assert_eq!(openings.check(RATE, 1, at(0)), Ok(()));
+            openings.take();
+        }
+        assert_eq!(openings.check(RATE, 1, at(0)), Err(Duration::from_millis(100)));
+        assert_eq!(openings.check(RATE, 16, at(0)), Err(Duration::from_millis(1600)));
+        assert!(openings.check(RATE, 16, at(1599)).is_err());
+        assert_eq!(openings.check(RATE, 16, at(1600)), Ok(()));
     }
 
     #[test]

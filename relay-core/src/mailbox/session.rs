@@ -8,7 +8,7 @@ use base::Instant;
 use wire::{Address, Challenge, Kind, NodeFrame, Reason};
 use zeroize::Zeroizing;
 
-use super::pace::Bucket;
+use super::pace::{Bucket, Openings};
 use super::store::PlaceId;
 
 /// Answers that may wait for one session, those to open requests for credentials included. A client that sends
@@ -38,7 +38,7 @@ pub(super) struct Session {
     pub(super) heard: Instant,
     pub(super) frames: Bucket,
     pub(super) bytes: Bucket,
-    pub(super) openings: Bucket,
+    pub(super) openings: Openings,
     pub(super) bad_signatures: u8,
     /// The owner was told that there is something to pull, and has not pulled all of it.
     pub(super) woken: bool,
@@ -79,7 +79,7 @@ impl Session {
             heard: now,
             frames: Bucket::default(),
             bytes: Bucket::default(),
-            openings: Bucket::default(),
+            openings: Openings::new(now),
             bad_signatures: 0,
             woken: false,
             closing: None,
@@ -119,7 +119,9 @@ impl Session {
     /// Gives this subscription a turn, unless it has one; whether something can be delivered now.
     pub(super) fn give_turn(&mut self, place: PlaceId, window: u32) -> bool {
         let blocked = self.in_flight >= window;
-        let Some(subscription) = self.subscriptions.iter_mut().find(|s| s.place == place) else { return false };
+        let Some(subscription) = self.subscriptions.iter_mut().find(|s| s.place == place) else {
+            return false;
+        };
         if !subscription.has_turn {
             subscription.has_turn = true;
             self.turns.push_back(place);
@@ -130,7 +132,9 @@ impl Session {
     /// Notes how many of this queue's envelopes are on their way; whether that opens a window that was shut.
     pub(super) fn set_in_flight(&mut self, place: PlaceId, in_flight: u32, window: u32) -> bool {
         let was_shut = self.in_flight >= window;
-        let Some(subscription) = self.subscriptions.iter_mut().find(|s| s.place == place) else { return false };
+        let Some(subscription) = self.subscriptions.iter_mut().find(|s| s.place == place) else {
+            return false;
+        };
         self.in_flight = self.in_flight - subscription.in_flight + in_flight;
         subscription.in_flight = in_flight;
         was_shut && self.in_flight < window && !self.turns.is_empty()
@@ -218,7 +222,9 @@ impl Answer {
                 next: refusal.next,
             },
             Self::Pong { nonce } => NodeFrame::Pong { nonce: *nonce },
-            Self::Unsubscribed { address, reason } => NodeFrame::Unsubscribed { address: *address, reason: *reason },
+            Self::Unsubscribed { address, reason } => {
+                NodeFrame::Unsubscribed { address: *address, reason: *reason }
+            }
             Self::Credentials(credentials) => NodeFrame::Credentials {
                 req: credentials.req,
                 username: &credentials.username,

@@ -63,6 +63,10 @@ pub(super) struct Store<S> {
     /// At most one for each mailbox: not after the first of its envelopes expires.
     deadlines: Deadlines<PlaceId>,
     envelopes: u32,
+    /// Of each mailbox, the first so many blocks are its own.
+    own_blocks: u32,
+    /// Blocks that mailboxes hold beyond their own; at most half of the node.
+    shared_used: u32,
     last_place: u64,
     /// Where the numbers of a new mailbox begin: above all that were given at addresses which have vanished
     /// since, so that no number comes twice at one address.
@@ -70,13 +74,17 @@ pub(super) struct Store<S> {
 }
 
 impl<S: AsRef<[u8]> + AsMut<[u8]>> Store<S> {
-    pub(super) fn new(storage: S) -> Self {
+    pub(super) fn new(storage: S, config: &Config) -> Self {
+        let arena = Arena::new(storage);
+        let own_blocks = arena.total_blocks() / config.openings.burst.saturating_mul(8).max(1);
         Self {
-            arena: Arena::new(storage),
+            arena,
             places: BTreeMap::new(),
             by_address: BTreeMap::new(),
             deadlines: Deadlines::default(),
             envelopes: 0,
+            own_blocks: own_blocks.max(1),
+            shared_used: 0,
             last_place: 0,
             first_seq: 1,
         }
@@ -107,6 +115,13 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Store<S> {
         &self.arena
     }
 
+    /// Whether the deadline of this mailbox is not after the first of its envelopes expires.
+    pub(super) fn expires_in_time(&self, id: PlaceId) -> bool {
+        let first =
+            self.places.get(&id).and_then(|place| place.entries.iter().map(|entry| entry.expires).min());
+        first.is_none_or(|first| self.deadlines.get(&id).is_some_and(|deadline| deadline <= first))
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.next()
     }
@@ -127,7 +142,8 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Store<S> {
         if envelopes >= config.envelopes_per_mailbox || will_hold > config.blocks_per_mailbox {
             return Err(Refusal::new(Reason::MailboxFull, RETRY_FULL_S));
         }
-        if will_hold > self.arena.free_blocks() / config.free_share.max(1) {
+        let shared = self.shared_used - self.beyond(blocks) + self.beyond(will_hold);
+        if shared > self.arena.total_blocks() / 2 {
             return Err(Refusal::new(Reason::NodeFull, RETRY_FULL_S));
         }
         if existing.is_none() && self.places.len() >= deposit_mailboxes(config) {
@@ -145,6 +161,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Store<S> {
         place.entries.push_back(Entry { seq: next, expires, envelope });
         place.next = next + 1;
         place.blocks = will_hold;
+        self.shared_used = shared;
         self.envelopes += 1;
         if self.deadlines.get(&id).is_none_or(|deadline| expires < deadline) {
             self.deadlines.set(id, expires);
@@ -215,11 +232,16 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Store<S> {
             return false;
         }
         let Some(entry) = place.entries.remove(at) else { return false };
+        let before = place.blocks;
         place.blocks -= entry.envelope.blocks();
+        let (after, emptied) = (place.blocks, place.entries.is_empty());
+        if emptied {
+            place.entries = VecDeque::new();
+        }
         self.arena.free(entry.envelope);
         self.envelopes -= 1;
-        if place.entries.is_empty() {
-            place.entries = VecDeque::new();
+        self.shared_used -= self.beyond(before) - self.beyond(after);
+        if emptied {
             self.deadlines.remove(&id);
             self.vanish_if_vacant(id);
         }
@@ -232,6 +254,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Store<S> {
     pub(super) fn expire_one(&mut self, now: Instant) -> Option<(PlaceId, u32)> {
         let id = self.deadlines.pop_due(now)?;
         let Some(place) = self.places.get_mut(&id) else { return Some((id, 0)) };
+        let before = place.blocks;
         let mut kept = VecDeque::new();
         let mut expired = 0;
         let mut first = None;
@@ -246,7 +269,9 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Store<S> {
             }
         }
         place.entries = kept;
+        let after = place.blocks;
         self.envelopes -= expired;
+        self.shared_used -= self.beyond(before) - self.beyond(after);
         if let Some(first) = first {
             self.deadlines.set(id, first);
         }
@@ -273,14 +298,38 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Store<S> {
         self.by_address.clear();
         self.deadlines.clear();
         self.arena.clear();
+        self.shared_used = 0;
         core::mem::take(&mut self.envelopes)
+    }
+
+    /// How much longer than usual it takes until a session may bring another mailbox into being: sixteen times for
+    /// each halving of the free blocks, or of the free mailboxes.
+    pub(super) fn slowdown(&self, config: &Config) -> u32 {
+        let mailboxes = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
+        let by_mailboxes = slowdown(config.mailboxes.saturating_sub(mailboxes), config.mailboxes);
+        slowdown(self.arena.free_blocks(), self.arena.total_blocks()).max(by_mailboxes)
+    }
+
+    /// The blocks that mailboxes hold beyond their own, counted one by one.
+    pub(super) fn is_shared_use_right(&self) -> bool {
+        self.places.values().map(|place| self.beyond(place.blocks)).sum::<u32>() == self.shared_used
+    }
+
+    const fn beyond(&self, blocks: u32) -> u32 {
+        blocks.saturating_sub(self.own_blocks)
     }
 
     fn open(&mut self, kind: Kind, address: Address) -> PlaceId {
         self.last_place += 1;
         let id = PlaceId(self.last_place);
-        let place =
-            Place { kind, address, next: self.first_seq, entries: VecDeque::new(), blocks: 0, readers: Vec::new() };
+        let place = Place {
+            kind,
+            address,
+            next: self.first_seq,
+            entries: VecDeque::new(),
+            blocks: 0,
+            readers: Vec::new(),
+        };
         self.places.insert(id, place);
         self.by_address.insert((kind, address), id);
         id
@@ -297,6 +346,15 @@ impl Place {
     pub(super) fn sizes(&self) -> impl Iterator<Item = (u64, u32)> {
         self.entries.iter().map(|entry| (entry.seq, entry.envelope.blocks()))
     }
+}
+
+fn slowdown(free: u32, total: u32) -> u32 {
+    let (mut slowdown, mut level) = (1, total / 2);
+    while free < level && slowdown < 1 << 24 {
+        slowdown *= 16;
+        level /= 2;
+    }
+    slowdown
 }
 
 /// How many mailboxes may be in being for a deposit to bring another one: seven eighths of all, so that readers

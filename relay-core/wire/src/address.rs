@@ -32,7 +32,14 @@ impl Address {
             Kind::Queue => 1_u8,
             Kind::Log => 2,
         };
-        Self(Sha256::new().chain_update(b"bulle/1 address\0").chain_update([kind]).chain_update(key.0).finalize().into())
+        Self(
+            Sha256::new()
+                .chain_update(b"bulle/1 address\0")
+                .chain_update([kind])
+                .chain_update(key.0)
+                .finalize()
+                .into(),
+        )
     }
 
     /// An address as it came from a trusted place, such as a sealed directory entry.

@@ -140,7 +140,9 @@ pub enum InviteError {
 impl fmt::Display for InviteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Missing => "the link has no invitation in it: the part after # is missing; copy the whole link",
+            Self::Missing => {
+                "the link has no invitation in it: the part after # is missing; copy the whole link"
+            }
             Self::Damaged => "the invitation is damaged or incomplete; scan or copy it again",
             Self::Version => "the invitation was made by another version of Bulle; ask for a new one",
             Self::NotHttps => "the link does not begin with https://",

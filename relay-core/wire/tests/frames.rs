@@ -35,7 +35,8 @@ fn the_largest_envelope_fits_into_the_largest_frame() {
     };
     assert!(encoded(&append).len() <= MAX_FRAME);
     let mut bytes = Vec::new();
-    NodeFrame::Deliver { address: Address::from_bytes([255; 32]), seq: u64::MAX, envelope: &envelope }.encode(&mut bytes);
+    NodeFrame::Deliver { address: Address::from_bytes([255; 32]), seq: u64::MAX, envelope: &envelope }
+        .encode(&mut bytes);
     assert!(bytes.len() <= MAX_FRAME);
 }
 
@@ -71,7 +72,8 @@ fn the_bytes_of_the_frames_are_these() {
     assert_eq!(hex(&bytes), "8206840206 0009".replace(' ', ""));
     bytes.clear();
     let limits = Limits { envelope: 65536, ttl_s: 3600, idle_s: 60, subscriptions: 64 };
-    NodeFrame::Welcome { instance: [1; 16], challenge: Challenge([2; 32]), turn_port: 3478, limits }.encode(&mut bytes);
+    NodeFrame::Welcome { instance: [1; 16], challenge: Challenge([2; 32]), turn_port: 3478, limits }
+        .encode(&mut bytes);
     assert_eq!(
         hex(&bytes),
         format!("82008450{}5820{}190d96841a00010000190e10183c1840", "01".repeat(16), "02".repeat(32))
@@ -126,5 +128,24 @@ proptest! {
         wire::fuzzing::client_frame(&bytes);
         wire::fuzzing::node_frame(&bytes);
         wire::fuzzing::join_link(&bytes);
+    }
+}
+
+/// Every input that a search has found is played again.
+#[test]
+fn the_corpora_hold() {
+    let targets: [(&str, fn(&[u8])); 3] = [
+        ("wire_client_frame", wire::fuzzing::client_frame),
+        ("wire_node_frame", wire::fuzzing::node_frame),
+        ("wire_join_link", wire::fuzzing::join_link),
+    ];
+    for (target, body) in targets {
+        let folder = format!("{}/../../ci/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+        let mut played = 0;
+        for file in std::fs::read_dir(folder).expect("the corpus is committed") {
+            body(&std::fs::read(file.unwrap().path()).unwrap());
+            played += 1;
+        }
+        assert!(played > 0, "{target}");
     }
 }
