@@ -32,7 +32,7 @@ export class Box {
       log: `${this.#net.logs}/box-${this.#starts}.log`,
     });
     this.#spoke.push(this.#daemon);
-    await this.#daemon.line(/https:\/\//i, 20_000);
+    await this.#daemon.line(/\bstarted\b/, 20_000);
   }
 
   // A power cut: nothing is said to anybody, and all that was in memory is gone.
