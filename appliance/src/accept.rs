@@ -38,21 +38,22 @@ impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, address, source } = self;
         write!(f, "cannot listen on {address} (`{key}`): ")?;
-        match source.kind() {
-            io::ErrorKind::AddrInUse => write!(
+        let port = address.port();
+        let kind = source.kind();
+        if kind == io::ErrorKind::AddrInUse {
+            write!(
                 f,
-                "port {} is in use by another program; stop that program, or choose another port in `{key}`",
-                address.port()
-            ),
-            io::ErrorKind::PermissionDenied => write!(
+                "port {port} is in use by another program; stop that program, or choose another port in `{key}`"
+            )
+        } else if kind == io::ErrorKind::PermissionDenied {
+            write!(
                 f,
-                "port {} needs a privilege; choose a port from 1024 up in `{key}`, or grant CAP_NET_BIND_SERVICE",
-                address.port()
-            ),
-            io::ErrorKind::AddrNotAvailable => {
-                write!(f, "this machine does not have that address; correct `{key}`")
-            }
-            _ => write!(f, "{source}; correct `{key}`"),
+                "port {port} needs a privilege; choose a port from 1024 up in `{key}`, or grant CAP_NET_BIND_SERVICE"
+            )
+        } else if kind == io::ErrorKind::AddrNotAvailable {
+            write!(f, "this machine does not have that address; correct `{key}`")
+        } else {
+            write!(f, "{source}; correct `{key}`")
         }
     }
 }

@@ -114,7 +114,7 @@ pub async fn keep(mut tls: Tls, state: StateDir, names: Vec<DnsName>, clocks: Ar
             match effect {
                 Effect::Look => {
                     looks = looks.wrapping_add(1);
-                    if looks % LOOKS_PER_SAVED_CLOCK == 0 {
+                    if looks.is_multiple_of(LOOKS_PER_SAVED_CLOCK) {
                         keep_clock(&state, &clocks);
                     }
                     let machine = host::identity(&names);
