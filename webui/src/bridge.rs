@@ -1,0 +1,198 @@
+//! What page and worker say to each other: CBOR in an `ArrayBuffer` each, transferred and not copied.
+//!
+//! Both come from the same build, so there is no version and no compatibility to keep. Each side ignores what it
+//! cannot decode.
+
+use client_core::{ChannelEvent, Command, CommandError, Event, NewError, PeerId, Text};
+use minicbor::{Decode, Decoder, Encode, Encoder};
+use wire::BubbleSecret;
+
+/// From the page to the worker.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ToWorker {
+    /// The page listens. Answered by [`ToPage::Ready`].
+    #[n(0)]
+    Hello,
+    /// Enter a bubble. Answered by [`ToPage::Joined`] or [`ToPage::NotJoined`].
+    #[n(1)]
+    Join {
+        /// How others see us.
+        #[n(0)]
+        pseudonym: Text,
+        /// From the invitation; none starts a new bubble.
+        #[n(1)]
+        secret: Option<Secret>,
+        /// Whether this browser has WebRTC.
+        #[n(2)]
+        rtc: bool,
+    },
+    /// A wish of the person.
+    #[n(2)]
+    Command(#[n(0)] Command),
+    /// What the WebRTC connection to a peer did.
+    #[n(3)]
+    Channel {
+        /// Whose.
+        #[n(0)]
+        peer: PeerId,
+        /// What.
+        #[n(1)]
+        event: ChannelEvent,
+    },
+    /// The page is back on the screen, or the browser says that the network changed: what stood open may be dead.
+    #[n(4)]
+    Wake,
+}
+
+/// From the worker to the page.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ToPage {
+    /// The worker listens.
+    #[n(0)]
+    Ready,
+    /// We are in; the secret makes invitations for others.
+    #[n(1)]
+    Joined {
+        /// As it is shown to the others.
+        #[n(0)]
+        pseudonym: Text,
+        /// Of the bubble.
+        #[n(1)]
+        secret: Secret,
+    },
+    /// We are not in.
+    #[n(2)]
+    NotJoined {
+        /// Why.
+        #[n(0)]
+        why: NewError,
+    },
+    /// What happened.
+    #[n(3)]
+    Event(#[n(0)] Event),
+    /// A frame for the data channel of a peer.
+    #[n(4)]
+    Channel {
+        /// Whose.
+        #[n(0)]
+        peer: PeerId,
+        /// At most [`client_core::MAX_CHANNEL_FRAME`] of them.
+        #[n(1)]
+        #[cbor(with = "minicbor::bytes")]
+        bytes: Vec<u8>,
+    },
+    /// A message was not taken; nothing was sent.
+    #[n(5)]
+    NotSent {
+        /// To whom.
+        #[n(0)]
+        peer: PeerId,
+        /// So that it can be put back under the person's fingers.
+        #[n(1)]
+        text: Text,
+        /// Why.
+        #[n(2)]
+        why: CommandError,
+    },
+    /// How many messages would be lost if the page were closed now.
+    #[n(6)]
+    Unsent {
+        /// Messages without a receipt.
+        #[n(0)]
+        count: u32,
+    },
+    /// The worker panicked; it will not answer any more.
+    #[n(7)]
+    Stopped,
+}
+
+/// A bubble's secret on its way between page and worker.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub BubbleSecret);
+
+impl core::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl<C> Encode<C> for Secret {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.bytes(self.0.expose())?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Secret {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let bytes = d.bytes()?;
+        let bytes = bytes.try_into().map_err(|_| minicbor::decode::Error::message("not 32 bytes"))?;
+        Ok(Self(BubbleSecret::from_random(bytes)))
+    }
+}
+
+/// The bytes of a message.
+pub fn encode<T: Encode<()>>(message: &T) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // A vector takes every byte, and no message has a field that fails.
+    if minicbor::encode(message, &mut bytes).is_err() {
+        bytes.clear();
+    }
+    bytes
+}
+
+/// The message in `bytes`, if it is one.
+pub fn decode<T: for<'b> Decode<'b, ()>>(bytes: &[u8]) -> Option<T> {
+    minicbor::decode(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_page_says_arrives_at_the_worker() {
+        let secret = Secret(BubbleSecret::from_random([7; 32]));
+        for message in [
+            ToWorker::Hello,
+            ToWorker::Join { pseudonym: "Ana".into(), secret: Some(secret), rtc: true },
+            ToWorker::Join { pseudonym: "Ana".into(), secret: None, rtc: false },
+            ToWorker::Command(Command::Send { peer: PeerId(3), text: "héllo".into() }),
+            ToWorker::Channel { peer: PeerId(3), event: ChannelEvent::Data(vec![0; 70_000]) },
+            ToWorker::Wake,
+        ] {
+            assert_eq!(decode(&encode(&message)), Some(message));
+        }
+    }
+
+    #[test]
+    fn what_the_worker_says_arrives_at_the_page() {
+        let secret = Secret(BubbleSecret::from_random([7; 32]));
+        for message in [
+            ToPage::Ready,
+            ToPage::Joined { pseudonym: "Ana".into(), secret },
+            ToPage::NotJoined { why: NewError::PseudonymEmpty },
+            ToPage::Event(Event::PeerLeft { peer: PeerId(1) }),
+            ToPage::Channel { peer: PeerId(1), bytes: vec![1, 2, 3] },
+            ToPage::NotSent { peer: PeerId(1), text: "x".into(), why: CommandError::OutboxFull },
+            ToPage::Unsent { count: 2 },
+            ToPage::Stopped,
+        ] {
+            assert_eq!(decode(&encode(&message)), Some(message));
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_nothing() {
+        assert_eq!(decode::<ToPage>(&[]), None);
+        assert_eq!(decode::<ToWorker>(&[0xff, 0, 1]), None);
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        assert_eq!(format!("{:?}", Secret(BubbleSecret::from_random([7; 32]))), "Secret(..)");
+    }
+}

@@ -1,0 +1,255 @@
+//! The program of the worker: gives the client its inputs, and does what it asks for. It decides nothing.
+//!
+//! One input, then everything that came of it, then wait: for the page, the socket or the timer.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use base::Instant;
+use client_core::{Client, Command, Config, Event, LinkEvent, LinkState, Text, Transmit};
+use js_sys::{Array, Uint8Array};
+use wasm_bindgen::prelude::*;
+use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
+use wire::BubbleSecret;
+
+use crate::bridge::{Secret, ToPage, ToWorker, decode, encode};
+use crate::stopped;
+use clock::Clock;
+use socket::Socket;
+
+mod clock;
+mod socket;
+
+/// Opening the socket may take this long. A dead Wi-Fi answers nothing at all, for minutes.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// How soon to look again when the socket takes no more for the moment.
+const FULL_WAIT: Duration = Duration::from_millis(50);
+
+/// The longest wait, since a sleeping device is noticed by waking up late.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+thread_local! {
+    static DRIVER: RefCell<Option<Driver>> = const { RefCell::new(None) };
+}
+
+struct Driver {
+    scope: DedicatedWorkerGlobalScope,
+    clock: Clock,
+    client: Option<Client>,
+    socket: Socket,
+    /// When the attempt to open the socket is given up.
+    connecting_until: Option<Instant>,
+    on_timer: Closure<dyn FnMut()>,
+    timer: Option<i32>,
+    unsent: usize,
+}
+
+/// Starts the program; called once.
+pub fn start() {
+    stopped::on_panic(|| {
+        // The driver may be in the middle of something: the message goes out without it.
+        let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
+        post(&scope, &ToPage::Stopped);
+        scope.close();
+    });
+    let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
+    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(|event: MessageEvent| {
+        if let Some(message) = decode(&Uint8Array::new(&event.data()).to_vec()) {
+            with(|driver| driver.handle_page(message));
+        }
+    });
+    scope.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+    on_message.forget();
+    let driver = Driver {
+        clock: Clock::new(&scope),
+        client: None,
+        socket: Socket::new(&scope),
+        connecting_until: None,
+        on_timer: Closure::new(|| with(Driver::handle_timer)),
+        timer: None,
+        unsent: 0,
+        scope,
+    };
+    DRIVER.with_borrow_mut(|slot| *slot = Some(driver));
+    with(|driver| driver.tell(&ToPage::Ready));
+}
+
+/// One input to the driver, and everything that comes of it.
+fn with(input: impl FnOnce(&mut Driver)) {
+    DRIVER.with_borrow_mut(|slot| {
+        if let Some(driver) = slot {
+            input(driver);
+            driver.drain();
+        }
+    });
+}
+
+impl Driver {
+    fn handle_page(&mut self, message: ToWorker) {
+        let (now, wall) = self.clock.now();
+        match message {
+            ToWorker::Hello => self.tell(&ToPage::Ready),
+            ToWorker::Join { pseudonym, secret, rtc } => self.join(pseudonym, secret, rtc),
+            ToWorker::Command(command) => {
+                let Some(client) = &mut self.client else { return };
+                let written = match &command {
+                    Command::Send { peer, text } => Some((*peer, text.clone())),
+                    Command::Open { .. } | Command::NetworkChanged | Command::Leave => None,
+                };
+                if let (Err(why), Some((peer, text))) = (client.handle_command(command, now, wall), written) {
+                    self.tell(&ToPage::NotSent { peer, text, why });
+                }
+            }
+            ToWorker::Channel { peer, event } => {
+                if let Some(client) = &mut self.client {
+                    client.handle_channel(peer, event, now, wall);
+                }
+            }
+            ToWorker::Wake => self.wake(),
+        }
+    }
+
+    fn join(&mut self, pseudonym: Text, secret: Option<Secret>, rtc: bool) {
+        let (now, wall) = self.clock.now();
+        let Some(seed) = self.random() else {
+            return self.tell(&ToPage::NotJoined { why: client_core::NewError::Keys });
+        };
+        let secret = match secret {
+            Some(Secret(secret)) => secret,
+            None => match self.random() {
+                Some(bytes) => BubbleSecret::from_random(bytes),
+                None => return self.tell(&ToPage::NotJoined { why: client_core::NewError::Keys }),
+            },
+        };
+        let config = Config { pseudonym, secret, rtc };
+        match Client::new(&config, seed, now, wall) {
+            Ok(client) => {
+                self.client = Some(client);
+                let pseudonym = config.pseudonym.expose().trim().into();
+                self.tell(&ToPage::Joined { pseudonym, secret: Secret(config.secret) });
+            }
+            Err(why) => self.tell(&ToPage::NotJoined { why }),
+        }
+    }
+
+    fn random(&self) -> Option<[u8; 32]> {
+        let mut bytes = [0; 32];
+        self.scope.crypto().ok()?.get_random_values_with_u8_array(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    /// What stood open may be dead, and nothing says so: sleeping devices and changed networks close no socket.
+    fn wake(&mut self) {
+        let (now, wall) = self.clock.now();
+        if let Some(client) = &mut self.client {
+            // It refuses only after `Leave`, and then there is nothing to wake.
+            let _ = client.handle_command(Command::NetworkChanged, now, wall);
+        }
+    }
+
+    fn handle_socket(&mut self, event: socket::Happened) {
+        let (now, wall) = self.clock.now();
+        let Some(client) = &mut self.client else { return };
+        match event {
+            socket::Happened::Open => {
+                self.connecting_until = None;
+                client.handle_link(LinkEvent::Up, now, wall);
+            }
+            socket::Happened::Frame(frame) => client.handle_frame(&frame, now, wall),
+            socket::Happened::Closed => {
+                self.connecting_until = None;
+                client.handle_link(LinkEvent::Down, now, wall);
+            }
+        }
+    }
+
+    fn handle_timer(&mut self) {
+        self.timer = None;
+        if self.clock.jumped() {
+            self.wake();
+        }
+        let (now, wall) = self.clock.now();
+        let Some(client) = &mut self.client else { return };
+        if self.connecting_until.is_some_and(|until| until <= now) {
+            self.connecting_until = None;
+            self.socket.close();
+            client.handle_link(LinkEvent::Down, now, wall);
+        }
+        if client.poll_timeout().is_some_and(|at| at <= now) {
+            client.handle_timeout(now, wall);
+        }
+    }
+
+    /// Does everything that the client wants, then sets the timer.
+    fn drain(&mut self) {
+        let mut full = false;
+        loop {
+            let Some(client) = &mut self.client else { break };
+            if let Some(event) = client.poll_event() {
+                if event == Event::Link(LinkState::Reconnect) {
+                    self.connect();
+                }
+                self.tell(&ToPage::Event(event));
+                continue;
+            }
+            // What is not taken out waits in the client, which knows how much it may keep.
+            full = self.socket.is_full();
+            if full {
+                break;
+            }
+            match client.poll_transmit() {
+                Some(Transmit::Node(frame)) => self.socket.send(&frame),
+                Some(Transmit::Channel { peer, bytes }) => self.tell(&ToPage::Channel { peer, bytes }),
+                None => break,
+            }
+        }
+        if let Some(client) = &self.client {
+            let unsent = client.unsent();
+            if unsent != self.unsent {
+                self.unsent = unsent;
+                self.tell(&ToPage::Unsent { count: u32::try_from(unsent).unwrap_or(u32::MAX) });
+            }
+            self.set_timer(full);
+        }
+    }
+
+    fn connect(&mut self) {
+        let (now, wall) = self.clock.now();
+        if self.socket.open() {
+            self.connecting_until = Some(now + CONNECT_LIMIT);
+        } else if let Some(client) = &mut self.client {
+            client.handle_link(LinkEvent::Down, now, wall);
+        }
+    }
+
+    fn set_timer(&mut self, full: bool) {
+        if let Some(timer) = self.timer.take() {
+            self.scope.clear_timeout_with_handle(timer);
+        }
+        let (now, _) = self.clock.now();
+        let client = self.client.as_ref().and_then(Client::poll_timeout);
+        let wait = [client, self.connecting_until]
+            .into_iter()
+            .flatten()
+            .map(|at| at.saturating_duration_since(now))
+            .chain([if full { FULL_WAIT } else { HEARTBEAT }])
+            .min()
+            .unwrap_or(HEARTBEAT);
+        // Rounded up: a timer that fires a moment too early would only be set again.
+        let millis = i32::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
+        let callback = self.on_timer.as_ref().unchecked_ref();
+        self.timer = self.scope.set_timeout_with_callback_and_timeout_and_arguments_0(callback, millis).ok();
+        self.clock.expect_by(Duration::from_millis(millis.unsigned_abs().into()));
+    }
+
+    fn tell(&self, message: &ToPage) {
+        post(&self.scope, message);
+    }
+}
+
+fn post(scope: &DedicatedWorkerGlobalScope, message: &ToPage) {
+    let bytes = Uint8Array::from(encode(message).as_slice()).buffer();
+    // It fails only when the page is gone, and then nobody is there to be told.
+    let _ = scope.post_message_with_transfer(&bytes, &Array::of1(&bytes));
+}

@@ -1,0 +1,96 @@
+//! The one WebSocket to the node. What an older one still says is not heard.
+
+use js_sys::{ArrayBuffer, Uint8Array};
+use wasm_bindgen::prelude::*;
+use web_sys::{BinaryType, DedicatedWorkerGlobalScope, Event, MessageEvent, WebSocket};
+
+use super::with;
+
+/// Bytes waiting in the browser above which nothing more is given to it.
+const FULL: u32 = 1024 * 1024;
+
+/// What happened to the socket.
+pub(super) enum Happened {
+    Open,
+    Frame(Vec<u8>),
+    Closed,
+}
+
+pub(super) struct Socket {
+    url: String,
+    current: Option<WebSocket>,
+    on_open: Closure<dyn FnMut(Event)>,
+    on_message: Closure<dyn FnMut(MessageEvent)>,
+    on_close: Closure<dyn FnMut(Event)>,
+}
+
+impl Socket {
+    pub(super) fn new(scope: &DedicatedWorkerGlobalScope) -> Self {
+        Self {
+            url: format!("wss://{}/session", scope.location().host()),
+            current: None,
+            on_open: Closure::new(|event: Event| heard(&event, || Happened::Open)),
+            on_message: Closure::new(|event: MessageEvent| {
+                // The node sends binary messages only; a text is no frame and is not decoded either.
+                if let Ok(buffer) = event.data().dyn_into::<ArrayBuffer>() {
+                    heard(&event, || Happened::Frame(Uint8Array::new(&buffer).to_vec()));
+                }
+            }),
+            on_close: Closure::new(|event: Event| {
+                with(|driver| {
+                    if driver.socket.is_current(&event) {
+                        driver.socket.current = None;
+                        driver.handle_socket(Happened::Closed);
+                    }
+                });
+            }),
+        }
+    }
+
+    /// Drops the socket that there is and begins to open another. False when the browser refuses at once.
+    pub(super) fn open(&mut self) -> bool {
+        self.close();
+        let Ok(socket) = WebSocket::new_with_str(&self.url, wire::SUBPROTOCOL) else { return false };
+        socket.set_binary_type(BinaryType::Arraybuffer);
+        socket.set_onopen(Some(self.on_open.as_ref().unchecked_ref()));
+        socket.set_onmessage(Some(self.on_message.as_ref().unchecked_ref()));
+        socket.set_onclose(Some(self.on_close.as_ref().unchecked_ref()));
+        self.current = Some(socket);
+        true
+    }
+
+    /// Drops the socket; nothing more is heard of it.
+    pub(super) fn close(&mut self) {
+        if let Some(old) = self.current.take() {
+            // It fails only for a bad code or reason, and there is none.
+            let _ = old.close();
+        }
+    }
+
+    /// Whether the browser should be given a moment to send what it has.
+    pub(super) fn is_full(&self) -> bool {
+        self.current.as_ref().is_some_and(|socket| socket.buffered_amount() > FULL)
+    }
+
+    /// Sends a frame. What cannot be sent is lost, as with any carrier that breaks; the client sends it again.
+    pub(super) fn send(&self, frame: &[u8]) {
+        if let Some(socket) = self.current.as_ref().filter(|socket| socket.ready_state() == WebSocket::OPEN) {
+            let _ = socket.send_with_u8_array(frame);
+        }
+    }
+
+    fn is_current(&self, event: &Event) -> bool {
+        match (&self.current, event.target()) {
+            (Some(current), Some(target)) => js_sys::Object::is(current.as_ref(), target.as_ref()),
+            (None, _) | (_, None) => false,
+        }
+    }
+}
+
+fn heard(event: &Event, what: impl FnOnce() -> Happened) {
+    with(|driver| {
+        if driver.socket.is_current(event) {
+            driver.handle_socket(what());
+        }
+    });
+}
