@@ -45,7 +45,7 @@ type Socket = WebSocketStream<TlsStream<TcpStream>>;
 pub fn upgrade(hub: &Arc<Hub>, mut request: Request<Body>) -> Response<Body> {
     let key = match handshake(request.headers()) {
         Ok(key) => key,
-        Err(refused) => return refused,
+        Err((status, text)) => return refusal(status, text),
     };
     let Ok(session) = hub.open() else {
         let mut response =
@@ -72,39 +72,36 @@ pub fn upgrade(hub: &Arc<Hub>, mut request: Request<Body>) -> Response<Body> {
     response
 }
 
+/// Why a request for the session is not one.
+type NotASession = (StatusCode, &'static str);
+
 /// RFC 6455 section 4.2.1, and the same-origin rule that WebSockets lack by themselves.
-fn handshake(request: &HeaderMap) -> Result<HeaderValue, Response<Body>> {
+fn handshake(request: &HeaderMap) -> Result<HeaderValue, NotASession> {
     let names = |header: HeaderName, word: &str| {
         let values = request.get_all(header);
         values.iter().any(|value| {
             value.to_str().is_ok_and(|list| list.split(',').any(|one| one.trim().eq_ignore_ascii_case(word)))
         })
     };
-    if !names(CONNECTION, "upgrade") || !names(UPGRADE, "websocket") {
-        return Err(refusal(
+    if !names(CONNECTION, "upgrade") || !names(UPGRADE, "websocket") || !names(SEC_WEBSOCKET_VERSION, "13") {
+        return Err((
             StatusCode::UPGRADE_REQUIRED,
-            "this is the address of the session, a WebSocket\n",
+            "this is the address of the session, a WebSocket of version 13\n",
         ));
     }
-    if !names(SEC_WEBSOCKET_VERSION, "13") {
-        let mut response =
-            refusal(StatusCode::UPGRADE_REQUIRED, "only version 13 of WebSocket is spoken here\n");
-        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return Err(response);
-    }
     if !names(SEC_WEBSOCKET_PROTOCOL, wire::SUBPROTOCOL) {
-        return Err(refusal(StatusCode::BAD_REQUEST, "the session needs the subprotocol bulle.v1\n"));
+        return Err((StatusCode::BAD_REQUEST, "the session needs the subprotocol bulle.v1\n"));
     }
     // A browser always sends it; a page of another origin must not act with this box in its visitor's name.
     if let Some(origin) = request.get(ORIGIN) {
         let host = Host::of(request).map(|host| format!("https://{host}"));
         if host.is_none() || host.as_deref() != origin.to_str().ok() {
-            return Err(refusal(StatusCode::FORBIDDEN, "a page from elsewhere cannot open a session here\n"));
+            return Err((StatusCode::FORBIDDEN, "a page from elsewhere cannot open a session here\n"));
         }
     }
     let key = request.get(SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24);
     let accept = key.and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok());
-    accept.ok_or_else(|| refusal(StatusCode::BAD_REQUEST, "the key of the WebSocket handshake is missing\n"))
+    accept.ok_or((StatusCode::BAD_REQUEST, "the key of the WebSocket handshake is missing\n"))
 }
 
 async fn open(upgraded: hyper::upgrade::OnUpgrade) -> Option<Socket> {
@@ -184,7 +181,12 @@ async fn say_goodbye(mut socket: Socket, (code, reason): (u16, &'static str)) {
 fn refusal(status: StatusCode, text: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if status == StatusCode::UPGRADE_REQUIRED {
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
     response
 }
 
@@ -243,7 +245,7 @@ mod tests {
             request.insert(name, HeaderValue::from_static(value));
         }
         change(&mut request);
-        handshake(&request).map_err(|refused| refused.status())
+        handshake(&request).map_err(|(status, _)| status)
     }
 
     #[test]

@@ -205,7 +205,7 @@ pub fn plan(
     let leaf = match kept {
         Some(leaf) if renewal::due(&leaf, &wanted, now).is_none() => leaf,
         Some(_) | None => {
-            let (leaf, certificate_pem, key_pem) = issue::leaf(&ca, wanted, now)?;
+            let issue::Issued { leaf, certificate_pem, key_pem } = issue::leaf(&ca, wanted, now)?;
             writes.push(Write { file: PkiFile::LeafKey, contents: key_pem });
             writes.push(Write { file: PkiFile::LeafCertificate, contents: certificate_pem });
             leaf

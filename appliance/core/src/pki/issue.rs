@@ -70,12 +70,15 @@ pub(super) fn authority(
     })
 }
 
-/// A new key and a certificate for it; the certificate and the key in PEM.
-pub(super) fn leaf(
-    ca: &Authority,
-    identity: Identity,
-    now: UnixSeconds,
-) -> Result<(Leaf, Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>), PkiError> {
+/// A new certificate, as it is served and as it is stored.
+pub(super) struct Issued {
+    pub(super) leaf: Leaf,
+    pub(super) certificate_pem: Zeroizing<Vec<u8>>,
+    pub(super) key_pem: Zeroizing<Vec<u8>>,
+}
+
+/// A new key and a certificate for it.
+pub(super) fn leaf(ca: &Authority, identity: Identity, now: UnixSeconds) -> Result<Issued, PkiError> {
     let key = KeyPair::generate().map_err(|_| PkiError::Issue)?;
     let not_before = minus(now, BACKDATED);
     let not_after = not_before.plus(LEAF_LIFETIME).min(ca.not_after);
@@ -101,11 +104,11 @@ pub(super) fn leaf(
         not_after,
         identity,
     };
-    Ok((
+    Ok(Issued {
         leaf,
-        Zeroizing::new(certificate.pem().into_bytes()),
-        Zeroizing::new(key.serialize_pem().into_bytes()),
-    ))
+        certificate_pem: Zeroizing::new(certificate.pem().into_bytes()),
+        key_pem: Zeroizing::new(key.serialize_pem().into_bytes()),
+    })
 }
 
 fn common_name(name: &str) -> DistinguishedName {
