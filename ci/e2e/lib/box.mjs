@@ -1,6 +1,6 @@
 // The real daemon in the box's namespace, with a state directory of its own.
 
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { run } from './process.mjs';
 import { BOX_ADDRESS, BOX_NAME } from './net.mjs';
 import { leaks } from './leaks.mjs';
@@ -18,6 +18,7 @@ export class Box {
   #spoke = [];
 
   constructor(net, dir) {
+    if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing: ci/build makes it`);
     this.#net = net;
     this.#dir = dir;
     mkdirSync(`${dir}/state`, { recursive: true });
