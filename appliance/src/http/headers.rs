@@ -20,7 +20,7 @@ const FIXED: [(HeaderName, &str); 7] = [
     (
         HeaderName::from_static("permissions-policy"),
         "camera=(self), microphone=(self), display-capture=(self), accelerometer=(), autoplay=(self), \
-         bluetooth=(), browsing-topics=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), \
+         browsing-topics=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), \
          magnetometer=(), midi=(), payment=(), publickey-credentials-get=(self), screen-wake-lock=(self), \
          serial=(), usb=(), xr-spatial-tracking=()",
     ),
