@@ -84,6 +84,8 @@ export async function chromiumPhone(net, host, { dir, log, authority, trace = tr
   page.on('crash', () => problems.push('the page crashed'));
   return {
     kind: 'chromium',
+    // Its spelling dictionary, once somebody types.
+    asks: ['redirector.gvt1.com'],
     page,
     context,
     browser,
@@ -129,6 +131,8 @@ export async function firefoxPhone(net, host, { dir, log, authority, screen = PH
   });
   return {
     kind: 'firefox',
+    // Its settings service, and its own host's name.
+    asks: ['firefox.settings.services.mozilla.com', 'bulle'],
     page,
     problems: () => call('problems', []),
     trace: () => undefined,

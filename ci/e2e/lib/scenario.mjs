@@ -108,7 +108,7 @@ export class Stage {
       ...options,
     });
     if (this.ended) await phone.close();
-    if (browser === 'firefox') this.ofBrowser.push('firefox.settings.services.mozilla.com', 'bulle');
+    this.ofBrowser.push(...phone.asks);
     const person = new Person(name, phone);
     person.host = host;
     this.people.push(person);
