@@ -99,7 +99,8 @@ impl Half {
             Event::Link(LinkState::Up) => {
                 self.times.joined.get_or_insert(since);
             }
-            Event::Link(LinkState::Down) => self.reconnects += 1,
+            // Before the first session there is none that could be lost.
+            Event::Link(LinkState::Down) if self.times.joined.is_some() => self.reconnects += 1,
             Event::PeerHere { peer, pseudonym, .. }
                 if self.mate.is_none() && pseudonym.expose() == self.plan.mate =>
             {

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use base::Instant;
 use stun_proto::types::TransportType;
+use stun_proto::types::message::IntegrityAlgorithm;
 use turn_client_proto::api::{TurnConfig, TurnEvent, TurnPollRet, TurnRecvRet};
 use turn_client_proto::prelude::{DelayedTransmitBuild as _, TurnClientApi as _};
 use turn_client_proto::types::{AddressFamily, TurnCredentials};
@@ -48,6 +49,8 @@ impl Relay {
     /// Begins to allocate at `server`, from `local`.
     pub fn allocate(local: SocketAddr, server: SocketAddr, username: &str, password: &str) -> Self {
         let mut config = TurnConfig::new(TurnCredentials::new(username, password));
+        // A server that names SHA-256 among its algorithms answers with it (RFC 8489, section 9.2.4).
+        config.add_supported_integrity(IntegrityAlgorithm::Sha256);
         config.set_address_family(if server.is_ipv4() { AddressFamily::IPV4 } else { AddressFamily::IPV6 });
         Self {
             client: TurnClientUdp::allocate(local, server, config),
