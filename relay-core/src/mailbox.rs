@@ -36,6 +36,7 @@ pub mod fuzzing;
 mod invariants;
 mod machine;
 mod pace;
+mod requests;
 mod session;
 mod store;
 

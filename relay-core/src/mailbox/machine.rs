@@ -1,4 +1,4 @@
-//! The verbs: what a frame, a moment or an end of stream does to sessions and mailboxes.
+//! The verbs, and what all of them share: waking, answering, expiring, closing.
 
 use core::fmt;
 use std::collections::{BTreeMap, VecDeque};
@@ -6,19 +6,17 @@ use std::time::Duration;
 
 use base::{Deadlines, Instant};
 use rand_core::{CryptoRng, RngCore};
-use wire::{Address, Challenge, ClientFrame, Kind, Limits, NodeFrame, Reason, ReceiveKey, Signature};
+use wire::{Challenge, ClientFrame, Kind, Limits, NodeFrame, Reason};
 
+use super::requests::too_fast;
 use super::session::{
-    Answer, BAD_SIGNATURES, CREDENTIAL_REQUESTS, Closing, Credentials, Refusal, Session, Subscription,
+    Answer, Closing, Credentials, Refusal, Session,
 };
-use super::store::{Incoming, PlaceId, Store};
+use super::store::{PlaceId, Store};
 use super::{Cause, Config, Counters, Event, Held, OpenRefused, SessionId, Violation};
 
 /// Frames that a subscription counts for: checking a signature is worth several other frames.
 const SUBSCRIBE_FRAMES: u32 = 8;
-
-/// Seconds after which another request for credentials makes sense, when too many are open.
-const RETRY_CREDENTIALS_S: u32 = 1;
 
 /// The delivery service of one node.
 pub struct Mailbox<S, R> {
@@ -29,12 +27,12 @@ pub struct Mailbox<S, R> {
     /// When to look whether a session is idle; one for each session that is not closing.
     idle: Deadlines<SessionId>,
     /// One wake and one close for each session, and its open requests for credentials.
-    events: VecDeque<Event>,
+    pub(super) events: VecDeque<Event>,
     rng: R,
     /// Another value means that memory was lost.
     instance: [u8; 16],
     last_session: u64,
-    counters: Counters,
+    pub(super) counters: Counters,
 }
 
 impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
@@ -107,52 +105,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
         let pace =
             session.frames.check(self.config.frames, now).and(session.bytes.check(self.config.bytes, now));
 
-        match frame {
-            ClientFrame::Subscribe { req, kind, key, signature, from } => {
-                match too_fast(pace)
-                    .and_then(|()| self.subscribe(id, Wish { kind, key, signature, from }, now))
-                {
-                    Ok(next) => self.answer(id, Answer::Subscribed { req, next }),
-                    Err(refusal) => self.refuse(id, req, refusal),
-                }
-                if self.sessions.get(&id).is_some_and(|session| session.bad_signatures >= BAD_SIGNATURES) {
-                    return self.violate(id, Reason::BadSignature);
-                }
-            }
-            ClientFrame::Unsubscribe { address } => {
-                if let Some(place) = self.sessions.get(&id).and_then(|session| session.place_at(&address)) {
-                    self.unsubscribe(id, place);
-                }
-            }
-            ClientFrame::Deposit { req, address, ttl_s, envelope } => {
-                let put = Put { kind: Kind::Queue, address, expected: None, ttl_s, envelope };
-                match too_fast(pace).and_then(|()| self.put(id, put, now)) {
-                    Ok(_) => {
-                        self.counters.deposited += 1;
-                        self.answer(id, Answer::Deposited { req });
-                    }
-                    Err(refusal) => self.refuse(id, req, refusal),
-                }
-            }
-            ClientFrame::Append { req, address, expected, ttl_s, envelope } => {
-                let put = Put { kind: Kind::Log, address, expected, ttl_s, envelope };
-                match too_fast(pace).and_then(|()| self.put(id, put, now)) {
-                    Ok(seq) => {
-                        self.counters.appended += 1;
-                        self.answer(id, Answer::Appended { req, seq });
-                    }
-                    Err(refusal) => self.refuse(id, req, refusal),
-                }
-            }
-            ClientFrame::Acknowledge { address, seq } => self.acknowledge(id, &address, seq),
-            ClientFrame::RequestCredentials { req } => match too_fast(pace).and_then(|()| self.want(id, req))
-            {
-                Ok(()) => self.events.push_back(Event::CredentialsWanted { session: id, req }),
-                Err(refusal) => self.refuse(id, req, refusal),
-            },
-            ClientFrame::Ping { nonce } => self.answer(id, Answer::Pong { nonce }),
-        }
-        Ok(())
+        self.carry_out(id, frame, too_fast(pace), now)
     }
 
     /// The stream of this session has ended. What it did not acknowledge waits for the next subscription.
@@ -292,65 +245,6 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
         self.store.arena().expose_storage()
     }
 
-    fn subscribe(&mut self, id: SessionId, wish: Wish, now: Instant) -> Result<u64, Refusal> {
-        let Wish { kind, key, signature, from } = wish;
-        let Some(session) = self.sessions.get_mut(&id) else { return Err(Refusal::new(Reason::Idle, 0)) };
-        let address = Address::of(kind, &key);
-        let known = session.place_at(&address);
-        if known.is_none() && session.subscriptions.len() >= self.config.subscriptions as usize {
-            return Err(Refusal::new(Reason::TooManySubscriptions, 0));
-        }
-        if !key.verifies(kind, &session.challenge, &signature) {
-            session.bad_signatures = session.bad_signatures.saturating_add(1);
-            return Err(Refusal::new(Reason::BadSignature, 0));
-        }
-        let opens = self.may_open(id, kind, address, now)?;
-        let (place, before) = self.store.subscribe(kind, address, id, &self.config)?;
-        if let Some(before) = before {
-            self.take_over(before, place);
-        }
-        if let Some(session) = self.sessions.get_mut(&id) {
-            if opens {
-                session.openings.take();
-            }
-            // Subscribing again starts again: what is unacknowledged is delivered once more.
-            session.unsubscribe(place);
-            let cursor = match kind {
-                Kind::Queue => 0,
-                Kind::Log => from,
-            };
-            let subscription = Subscription { place, kind, address, cursor, in_flight: 0, has_turn: false };
-            session.subscriptions.push(subscription);
-            if self.store.next_from(place, cursor).is_some() {
-                session.give_turn(place, self.config.window);
-            }
-        }
-        Ok(self.store.get(place).map_or(0, |place| place.next))
-    }
-
-    /// The newest subscription of a queue is its reader; the one before is told.
-    fn take_over(&mut self, before: SessionId, place: PlaceId) {
-        let Some(session) = self.sessions.get_mut(&before) else { return };
-        let Some(subscription) = session.unsubscribe(place) else { return };
-        let has_turns = !session.turns.is_empty();
-        self.answer(
-            before,
-            Answer::Unsubscribed { address: subscription.address, reason: Reason::TakenOver },
-        );
-        if has_turns {
-            self.wake(before);
-        }
-    }
-
-    fn unsubscribe(&mut self, id: SessionId, place: PlaceId) {
-        self.store.unsubscribe(place, id);
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        session.unsubscribe(place);
-        if !session.turns.is_empty() {
-            self.wake(id);
-        }
-    }
-
     fn leave_all(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         for subscription in session.drain_subscriptions() {
@@ -358,65 +252,8 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
         }
     }
 
-    /// Whether this address needs a new mailbox, which this session may bring into being.
-    fn may_open(
-        &mut self,
-        id: SessionId,
-        kind: Kind,
-        address: Address,
-        now: Instant,
-    ) -> Result<bool, Refusal> {
-        if self.store.find(kind, address).is_some() {
-            return Ok(false);
-        }
-        let slowdown = self.store.slowdown(&self.config);
-        if let Some(session) = self.sessions.get_mut(&id) {
-            too_fast(session.openings.check(self.config.openings, slowdown, now))?;
-        }
-        Ok(true)
-    }
-
-    fn put(&mut self, id: SessionId, put: Put<'_>, now: Instant) -> Result<u64, Refusal> {
-        let Put { kind, address, expected, ttl_s, envelope } = put;
-        let ttl = Duration::from_secs(u64::from(ttl_s));
-        if ttl > self.config.ttl {
-            return Err(Refusal::new(Reason::TtlTooLong, 0));
-        }
-        let opens = self.may_open(id, kind, address, now)?;
-        let incoming = Incoming { kind, address, expected, expires: now + ttl, envelope };
-        let (place, seq) = self.store.put(incoming, &self.config)?;
-        if opens && let Some(session) = self.sessions.get_mut(&id) {
-            session.openings.take();
-        }
-        // By index: telling a reader borrows everything, and changes no list of readers.
-        let readers = self.store.get(place).map_or(0, |place| place.readers.len());
-        for at in 0..readers {
-            let reader = self.store.get(place).and_then(|place| place.readers.get(at)).copied();
-            let Some(reader) = reader else { break };
-            let window = self.config.window;
-            if self.sessions.get_mut(&reader).is_some_and(|session| session.give_turn(place, window)) {
-                self.wake(reader);
-            }
-        }
-        Ok(seq)
-    }
-
-    fn acknowledge(&mut self, id: SessionId, address: &Address, seq: u64) {
-        let Some(place) = self.sessions.get(&id).and_then(|session| session.place_at(address)) else {
-            return;
-        };
-        // A log is read by many; what one of them has seen stays for the others.
-        if self.store.get(place).is_none_or(|place| place.kind != Kind::Queue) {
-            return;
-        }
-        if self.store.remove(place, seq) {
-            self.counters.count_purged(Cause::Acknowledged, 1);
-            self.recount(id, place);
-        }
-    }
-
     /// Brings the window of a reader up to date after envelopes of this queue were purged.
-    fn recount(&mut self, id: SessionId, place: PlaceId) {
+    pub(super) fn recount(&mut self, id: SessionId, place: PlaceId) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Some(subscription) = session.subscription(place) else { return };
         if subscription.kind != Kind::Queue {
@@ -440,38 +277,19 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
         }
     }
 
-    fn want(&mut self, id: SessionId, req: u32) -> Result<(), Refusal> {
-        if self.config.turn_port == 0 {
-            return Err(Refusal::new(Reason::NoTurn, 0));
-        }
-        let Some(session) = self.sessions.get_mut(&id) else { return Err(Refusal::new(Reason::Idle, 0)) };
-        if session.credential_requests.len() >= CREDENTIAL_REQUESTS {
-            return Err(Refusal::new(Reason::TooFast, RETRY_CREDENTIALS_S));
-        }
-        session.credential_requests.push(req);
-        Ok(())
-    }
-
-    fn take_request(&mut self, id: SessionId, req: u32) -> bool {
-        let Some(session) = self.sessions.get_mut(&id) else { return false };
-        let Some(at) = session.credential_requests.iter().position(|open| *open == req) else { return false };
-        session.credential_requests.swap_remove(at);
-        true
-    }
-
-    fn refuse(&mut self, id: SessionId, req: u32, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, id: SessionId, req: u32, refusal: Refusal) {
         self.counters.refused.count(refusal.reason);
         self.answer(id, Answer::Refused { req, refusal });
     }
 
-    fn answer(&mut self, id: SessionId, answer: Answer) {
+    pub(super) fn answer(&mut self, id: SessionId, answer: Answer) {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.answer(answer);
         }
         self.wake(id);
     }
 
-    fn wake(&mut self, id: SessionId) {
+    pub(super) fn wake(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(&id)
             && !session.woken
         {
@@ -480,7 +298,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
         }
     }
 
-    fn violate(&mut self, id: SessionId, reason: Reason) -> Result<(), Violation> {
+    pub(super) fn violate(&mut self, id: SessionId, reason: Reason) -> Result<(), Violation> {
         self.counters.violations += 1;
         self.begin_closing(id, reason);
         Err(Violation { reason })
@@ -499,25 +317,6 @@ impl<S, R> fmt::Debug for Mailbox<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mailbox").field("sessions", &self.sessions.len()).finish_non_exhaustive()
     }
-}
-
-/// What a client wants to read.
-#[derive(Clone, Copy)]
-struct Wish {
-    kind: Kind,
-    key: ReceiveKey,
-    signature: Signature,
-    from: u64,
-}
-
-/// A deposit or an append.
-#[derive(Clone, Copy)]
-struct Put<'b> {
-    kind: Kind,
-    address: Address,
-    expected: Option<u64>,
-    ttl_s: u32,
-    envelope: &'b [u8],
 }
 
 /// Delivers one envelope of the subscription whose turn it is, copied once, out of the arena.
@@ -563,12 +362,4 @@ fn welcome(instance: [u8; 16], challenge: Challenge, config: &Config) -> NodeFra
         subscriptions: config.subscriptions,
     };
     NodeFrame::Welcome { instance, challenge, turn_port: config.turn_port, limits }
-}
-
-/// The refusal for a session that goes too fast, with the whole seconds that it should wait.
-fn too_fast(pace: Result<(), Duration>) -> Result<(), Refusal> {
-    pace.map_err(|wait| {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() != 0);
-        Refusal::new(Reason::TooFast, u32::try_from(seconds).unwrap_or(u32::MAX))
-    })
 }
