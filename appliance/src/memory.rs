@@ -10,7 +10,6 @@ use nix::sys::resource::{self, Resource};
 use std::ffi::c_void;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
-use zeroize::Zeroize;
 
 /// A region of zeros that belongs to nobody else.
 #[derive(Debug)]
@@ -98,11 +97,6 @@ pub fn harden() -> Hardening {
         core_dumps: resource::setrlimit(Resource::RLIMIT_CORE, 0, 0).is_err(),
         attachable: nix::sys::prctl::set_dumpable(false).is_err(),
     }
-}
-
-/// Overwrites a copy of a frame that leaves or has left this process.
-pub fn wipe(bytes: &mut Vec<u8>) {
-    bytes.zeroize();
 }
 
 #[cfg(test)]

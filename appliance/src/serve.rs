@@ -158,7 +158,7 @@ async fn run(settings: &Settings) -> Result<(), ServeError> {
     info!("started");
 
     signals.wait().await;
-    info!(sessions = hub.sessions(), "stopping");
+    info!("stopping");
     certificate.abort();
     drop(turn);
     let _ = stop.send(true);
@@ -166,7 +166,7 @@ async fn run(settings: &Settings) -> Result<(), ServeError> {
     tokio::select! {
         gone = timeout(STOP_TIME, hub.emptied()) => {
             if gone.is_err() {
-                info!(sessions = hub.sessions(), "some sessions did not say goodbye in time");
+                info!("some sessions did not say goodbye in time");
             }
         }
         () = signals.wait() => info!("asked twice"),

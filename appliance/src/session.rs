@@ -36,8 +36,10 @@ pub const CLOSE_TIME: Duration = Duration::from_secs(2);
 pub const CONTROL_PER_SECOND: u32 = 4;
 /// See [`CONTROL_PER_SECOND`].
 pub const CONTROL_BURST: u32 = 32;
-/// What an idle connection keeps; larger buffers cost 128 KiB each.
-const BUFFER: usize = 4096;
+/// What an idle connection keeps for reading: the library's own choice would be 128 KiB.
+const READ_BUFFER: usize = 2048;
+/// Small frames are gathered up to here before they are written.
+const WRITE_BUFFER: usize = 4096;
 
 type Socket = WebSocketStream<TlsStream<TcpStream>>;
 
@@ -108,8 +110,8 @@ async fn open(upgraded: hyper::upgrade::OnUpgrade) -> Option<Socket> {
     // The stream itself, without the layers of HTTP around it.
     let parts = Upgraded::downcast::<TokioIo<TlsStream<TcpStream>>>(upgraded.await.ok()?).ok()?;
     let config = WebSocketConfig::default()
-        .read_buffer_size(BUFFER)
-        .write_buffer_size(BUFFER)
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(2 * wire::MAX_FRAME)
         .max_message_size(Some(wire::MAX_FRAME))
         .max_frame_size(Some(wire::MAX_FRAME));
@@ -146,8 +148,9 @@ async fn run(mut socket: Socket, session: Session) {
             Some(Ok(Message::Close(_)) | Err(_)) | None => return,
         }
     };
-    drop(session);
+    // The session counts until the goodbye is said, so that the daemon waits for it when it stops.
     say_goodbye(socket, farewell).await;
+    drop(session);
 }
 
 /// Writes what there is for the client; `None` when it does not take it.

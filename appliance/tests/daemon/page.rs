@@ -1,6 +1,9 @@
 //! What is served over HTTP, with TLS and without.
 
-use crate::support::{Answer, Daemon};
+use crate::support::{Answer, Daemon, PATIENCE, TempDir};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::rustls::version;
 
 fn assert_protected(answer: &Answer, port: u16) {
@@ -170,13 +173,43 @@ async fn connections_beyond_the_limit_are_closed_and_the_others_stay() {
 
 #[tokio::test]
 async fn what_is_no_tls_is_closed() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let daemon = Daemon::start();
-    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", daemon.https)).await.expect("a connection");
+    let mut stream = TcpStream::connect(("127.0.0.1", daemon.https)).await.expect("a connection");
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("written");
     let mut answer = Vec::new();
-    let _ = tokio::time::timeout(crate::support::PATIENCE, stream.read_to_end(&mut answer))
-        .await
-        .expect("closed");
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("closed");
     assert!(!answer.starts_with(b"HTTP"));
+}
+
+#[tokio::test]
+async fn whoever_dawdles_over_a_handshake_or_a_request_is_cut_off() {
+    let daemon = Daemon::start();
+    let mut silent = TcpStream::connect(("127.0.0.1", daemon.https)).await.expect("a connection");
+    let mut slow = TcpStream::connect(("127.0.0.1", daemon.http)).await.expect("a connection");
+    slow.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n").await.expect("written");
+    let ends = async {
+        let (mut one, mut two) = (Vec::new(), Vec::new());
+        let _ = tokio::join!(silent.read_to_end(&mut one), slow.read_to_end(&mut two));
+        (one.len(), two)
+    };
+    let (said, answer) = timeout(PATIENCE, ends).await.expect("both are cut off");
+    assert_eq!(said, 0);
+    assert!(!answer.starts_with(b"HTTP/1.1 200"));
+    assert_eq!(daemon.get("/healthz", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn one_socket_serves_both_families_where_there_is_ipv6() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return;
+    }
+    let http = "[http]\nhttps = \"[::]:0\"\nredirect = \"[::]:0\"\n[turn]\nlisten = []\n";
+    let daemon = Daemon::start_as(TempDir::new(), http);
+    for host in ["127.0.0.1", "::1"] {
+        let mut stream = TcpStream::connect((host, daemon.http)).await.expect(host);
+        stream.write_all(b"GET /ca.crt HTTP/1.0\r\n\r\n").await.expect("written");
+        let mut answer = Vec::new();
+        timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("in time").expect("read");
+        assert!(answer.starts_with(b"HTTP/1.0 200"), "{host}");
+    }
 }

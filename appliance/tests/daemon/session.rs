@@ -115,6 +115,41 @@ async fn many_large_envelopes_arrive_in_order_at_a_reader_that_comes_late() {
 }
 
 #[tokio::test]
+async fn a_full_node_refuses_with_a_reason_and_keeps_what_it_has() {
+    let daemon = Daemon::start_with("mailbox = \"1 MiB\"");
+    let mut writer = daemon.session().await;
+    welcomed(&mut writer).await;
+    let envelope = vec![1; wire::MAX_ENVELOPE];
+    let first = ClientFrame::Deposit { req: 0, address: inbox(&key(1)), ttl_s: 60, envelope: &envelope };
+    writer.send(&first).await;
+    let frame = writer.frame().await;
+    assert_eq!(NodeFrame::decode(&frame), Ok(NodeFrame::Deposited { req: 0 }));
+    let mut refusals = Vec::new();
+    for req in 1..200 {
+        let address = inbox(&key(u8::try_from(req % 100 + 2).expect("small")));
+        writer.send(&ClientFrame::Deposit { req, address, ttl_s: 60, envelope: &envelope }).await;
+        let frame = writer.frame().await;
+        if let Ok(NodeFrame::Refused { reason, .. }) = NodeFrame::decode(&frame) {
+            refusals.push(reason);
+        }
+    }
+    assert!(refusals.len() > 150, "{}", refusals.len());
+    assert!(
+        refusals.iter().all(|reason| matches!(reason, Reason::NodeFull | Reason::MailboxFull)),
+        "{refusals:?}"
+    );
+
+    let mut reader = daemon.session().await;
+    let challenge = welcomed(&mut reader).await;
+    reader.send(&subscribe(1, &key(1), &challenge)).await;
+    let mut delivered = false;
+    while !delivered {
+        let frame = reader.frame().await;
+        delivered = matches!(NodeFrame::decode(&frame), Ok(NodeFrame::Deliver { .. }));
+    }
+}
+
+#[tokio::test]
 async fn a_signature_from_another_session_is_refused_and_both_sessions_live_on() {
     let daemon = Daemon::start();
     let (mut first, mut second) = (daemon.session().await, daemon.session().await);

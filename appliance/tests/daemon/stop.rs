@@ -41,6 +41,20 @@ async fn a_session_that_does_not_listen_cannot_hold_up_the_end() {
 }
 
 #[tokio::test]
+async fn asked_twice_it_waits_for_nobody() {
+    let daemon = Daemon::start();
+    let _deaf = daemon.session().await;
+    daemon.signal(Signal::SIGTERM);
+    // It has begun to stop as soon as it takes no more connections; each try is one round trip on loopback.
+    while tokio::net::TcpStream::connect(("127.0.0.1", daemon.http)).await.is_ok() {}
+    daemon.signal(Signal::SIGTERM);
+    let end = tokio::task::spawn_blocking(move || daemon.wait());
+    let (status, log, _dir) = tokio::time::timeout(END, end).await.expect("in time").expect("no panic");
+    assert!(status.success());
+    assert!(log.contains("asked twice"), "{log}");
+}
+
+#[tokio::test]
 async fn a_restart_after_a_power_cut_serves_with_the_same_authority() {
     let daemon = Daemon::start();
     let authority = std::fs::read(daemon.state().join("ca.crt")).expect("the authority");

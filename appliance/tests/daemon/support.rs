@@ -79,12 +79,15 @@ impl Daemon {
 
     /// In a directory that may hold the state of an earlier run.
     pub(crate) fn start_in(dir: TempDir, limits: &str, turn: &str) -> Self {
+        let http = "https = \"127.0.0.1:0\"\nredirect = \"127.0.0.1:0\"\nsecurity_contact = \"mailto:it@example.org\"";
+        Self::start_as(dir, &format!("[http]\n{http}\n[turn]\n{turn}\n[limits]\n{limits}\n"))
+    }
+
+    /// With any settings but those of state and log.
+    pub(crate) fn start_as(dir: TempDir, settings: &str) -> Self {
         let config = dir.path().join("bulle.toml");
-        let text = format!(
-            "[http]\nhttps = \"127.0.0.1:0\"\nredirect = \"127.0.0.1:0\"\nsecurity_contact = \"mailto:it@example.org\"\n\
-             [turn]\n{turn}\n[limits]\n{limits}\n[state]\ndir = \"{}\"\n[log]\nlevel = \"trace\"\n",
-            dir.path().join("state").display()
-        );
+        let state = dir.path().join("state");
+        let text = format!("{settings}[state]\ndir = \"{}\"\n[log]\nlevel = \"trace\"\n", state.display());
         std::fs::write(&config, text).expect("a settings file");
         let mut child = Command::new(BULLE)
             .arg("serve")

@@ -1,0 +1,41 @@
+//! Replays what fuzzing has found, and what it starts from.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
+
+use appliance_core::fuzzing;
+use std::path::Path;
+
+fn replay(target: &str, body: fn(&[u8])) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ci/fuzz/corpus").join(target);
+    let mut count = 0;
+    for entry in std::fs::read_dir(&dir).unwrap() {
+        body(&std::fs::read(entry.unwrap().path()).unwrap());
+        count += 1;
+    }
+    assert_ne!(count, 0, "the corpus of {target} is empty");
+}
+
+#[test]
+fn the_corpus_of_settings_holds_no_surprise() {
+    replay("settings", fuzzing::settings);
+}
+
+#[test]
+fn the_corpus_of_stored_pki_holds_no_surprise() {
+    replay("stored_pki", fuzzing::stored_pki);
+}
+
+#[test]
+fn the_start_of_a_real_authority_cut_anywhere_is_never_replaced() {
+    // Made here, since no key is ever committed.
+    use appliance_core::pki::{Identity, Stored, plan};
+    let now = base::UnixSeconds(1_800_000_000);
+    let first = plan(&Stored::default(), &Identity::default(), now, now).unwrap();
+    let files: Vec<&[u8]> = first.writes.iter().map(|write| write.contents.as_slice()).collect();
+    // In the order of `Stored`: the plan writes keys first.
+    let [ca_key, ca_certificate, leaf_key, leaf_certificate] = files[..] else { panic!("four files") };
+    let whole = [ca_certificate, ca_key, leaf_certificate, leaf_key].join(&0);
+    for end in (0..whole.len()).step_by(7) {
+        fuzzing::stored_pki(&whole[..end]);
+    }
+    fuzzing::stored_pki(&whole);
+}
