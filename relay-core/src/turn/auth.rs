@@ -203,13 +203,12 @@ impl Nonces {
 
 #[cfg(test)]
 mod tests {
-    use rand_core::OsRng;
-
     use super::*;
+    use crate::turn::fuzzing::FixedRng;
 
     #[test]
     fn a_nonce_is_good_for_its_lifetime_and_its_address_only() {
-        let nonces = Nonces::random(&mut OsRng);
+        let nonces = Nonces::random(&mut FixedRng(1));
         let client = SocketAddr::from(([192, 0, 2, 1], 5000));
         let issued = Instant::from_millis(5_000);
         let nonce = nonces.issue(client, issued);
@@ -218,12 +217,12 @@ mod tests {
         assert!(!nonces.is_good(nonce.as_bytes(), client, issued + NONCE_LIFETIME));
         assert!(!nonces.is_good(nonce.as_bytes(), SocketAddr::from(([192, 0, 2, 1], 5001)), issued));
         assert!(!nonces.is_good(nonce.as_bytes(), SocketAddr::from(([192, 0, 2, 2], 5000)), issued));
-        assert!(!Nonces::random(&mut OsRng).is_good(nonce.as_bytes(), client, issued));
+        assert!(!Nonces::random(&mut FixedRng(2)).is_good(nonce.as_bytes(), client, issued));
     }
 
     #[test]
     fn a_nonce_that_is_cut_or_changed_is_not_good() {
-        let nonces = Nonces::random(&mut OsRng);
+        let nonces = Nonces::random(&mut FixedRng(1));
         let client = SocketAddr::from(([192, 0, 2, 1], 5000));
         let nonce = nonces.issue(client, Instant::ZERO);
         for length in 0..nonce.len() {

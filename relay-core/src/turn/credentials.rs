@@ -102,9 +102,8 @@ impl Credentials {
 
 #[cfg(test)]
 mod tests {
-    use rand_core::OsRng;
-
     use super::*;
+    use crate::turn::fuzzing::FixedRng;
 
     #[test]
     fn the_password_is_what_other_servers_compute() {
@@ -115,17 +114,18 @@ mod tests {
 
     #[test]
     fn a_minted_credential_carries_its_expiry() {
-        let credentials = Credentials::new(CredentialSecret::random(&mut OsRng));
-        let minted = credentials.mint(Duration::from_secs(60), UnixSeconds(1_000_000), &mut OsRng);
+        let credentials = Credentials::new(CredentialSecret::random(&mut FixedRng(1)));
+        let minted = credentials.mint(Duration::from_secs(60), UnixSeconds(1_000_000), &mut FixedRng(1));
         assert_eq!(Credentials::expiry(&minted.username), Some(UnixSeconds(1_000_060)));
         assert_eq!(credentials.password(&minted.username).as_str(), minted.password);
     }
 
     #[test]
     fn two_credentials_have_nothing_in_common() {
-        let credentials = Credentials::new(CredentialSecret::random(&mut OsRng));
-        let one = credentials.mint(Duration::from_secs(60), UnixSeconds(1), &mut OsRng);
-        let two = credentials.mint(Duration::from_secs(60), UnixSeconds(1), &mut OsRng);
+        let credentials = Credentials::new(CredentialSecret::random(&mut FixedRng(1)));
+        let mut rng = FixedRng(1);
+        let one = credentials.mint(Duration::from_secs(60), UnixSeconds(1), &mut rng);
+        let two = credentials.mint(Duration::from_secs(60), UnixSeconds(1), &mut rng);
         assert_ne!(one.username, two.username);
         assert_ne!(one.password, two.password);
     }
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn nothing_secret_is_printed() {
         let credentials = Credentials::new(CredentialSecret::from_bytes(b"north"));
-        let minted = credentials.mint(Duration::from_secs(60), UnixSeconds(1), &mut OsRng);
+        let minted = credentials.mint(Duration::from_secs(60), UnixSeconds(1), &mut FixedRng(1));
         assert_eq!(format!("{credentials:?}{minted:?}"), "Credentials { secret: CredentialSecret(..) }Minted(..)");
     }
 }
