@@ -7,6 +7,8 @@ use client_core::{ChannelEvent, Command, CommandError, Event, NewError, PeerId, 
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use wire::BubbleSecret;
 
+use crate::qr::Picture;
+
 /// From the page to the worker.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum ToWorker {
@@ -50,15 +52,18 @@ pub enum ToPage {
     /// The worker listens.
     #[n(0)]
     Ready,
-    /// We are in; the secret makes invitations for others.
+    /// We are in, and may invite others.
     #[n(1)]
     Joined {
         /// As it is shown to the others.
         #[n(0)]
         pseudonym: Text,
-        /// Of the bubble.
+        /// Lets others in. It is made here, so that the page of a new bubble never has its secret in hand.
         #[n(1)]
-        secret: Secret,
+        link: Text,
+        /// The link as a QR code.
+        #[n(2)]
+        code: Option<Picture>,
     },
     /// We are not in.
     #[n(2)]
@@ -170,10 +175,10 @@ mod tests {
 
     #[test]
     fn what_the_worker_says_arrives_at_the_page() {
-        let secret = Secret(BubbleSecret::from_random([7; 32]));
+        let code = Some(Picture { side: 41, path: "M4 4h7v1h-7z".to_owned() });
         for message in [
             ToPage::Ready,
-            ToPage::Joined { pseudonym: "Ana".into(), secret },
+            ToPage::Joined { pseudonym: "Ana".into(), link: "https://bulle.internal/#x".into(), code },
             ToPage::NotJoined { why: NewError::PseudonymEmpty },
             ToPage::Event(Event::PeerLeft { peer: PeerId(1) }),
             ToPage::Channel { peer: PeerId(1), bytes: vec![1, 2, 3] },

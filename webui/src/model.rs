@@ -8,9 +8,9 @@ use client_core::{
     CommandError, DeliveryState, Event, LinkState, MessageId, NewError, Notice, Path, PeerId, Text,
     UnixMillis,
 };
-use wire::BubbleSecret;
 
-use crate::bridge::{Secret, ToPage};
+use crate::bridge::ToPage;
+use crate::qr::Picture;
 
 #[cfg(test)]
 mod tests;
@@ -101,8 +101,10 @@ pub struct Model {
     pub refused: Option<NewError>,
     /// How others see us.
     pub me: Text,
-    /// Of the bubble, for inviting others.
-    pub secret: Option<BubbleSecret>,
+    /// For inviting others: the link.
+    pub invitation: Text,
+    /// The link as a QR code.
+    pub code: Option<Picture>,
     /// The connection to the box.
     pub link: Link,
     /// In the order in which they came.
@@ -128,10 +130,11 @@ impl Model {
     pub fn apply(&mut self, message: ToPage) {
         match message {
             ToPage::Ready => self.ready = true,
-            ToPage::Joined { pseudonym, secret: Secret(secret) } => {
+            ToPage::Joined { pseudonym, link, code } => {
                 self.stage = Stage::Inside;
                 self.me = pseudonym;
-                self.secret = Some(secret);
+                self.invitation = link;
+                self.code = code;
             }
             ToPage::NotJoined { why } => {
                 self.stage = Stage::Gate;

@@ -3,16 +3,19 @@
 use core::fmt::Write;
 
 use fast_qr::{ECL, QRBuilder};
+use minicbor::{Decode, Encode};
 
 /// White modules around the code, which readers need to find it.
 pub const QUIET: usize = 4;
 
 /// A square picture.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Picture {
     /// Its side, in modules, quiet zone included.
-    pub side: usize,
+    #[n(0)]
+    pub side: u32,
     /// The dark modules: the `d` of an SVG path.
+    #[n(1)]
     pub path: String,
 }
 
@@ -35,7 +38,7 @@ pub fn picture(text: &str) -> Option<Picture> {
             }
         }
     }
-    Some(Picture { side: code.size + 2 * QUIET, path })
+    Some(Picture { side: u32::try_from(code.size + 2 * QUIET).ok()?, path })
 }
 
 fn is_dark(code: &fast_qr::QRCode, row: usize, column: usize) -> bool {
@@ -52,7 +55,7 @@ mod tests {
             picture("https://bulle.internal:8443/#AQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ").unwrap();
         // A finder pattern begins with seven dark modules, at three corners.
         assert!(picture.path.starts_with("M4 4h7v1h-7z"), "{}", picture.path);
-        let right = picture.side - QUIET - 7;
+        let right = picture.side as usize - QUIET - 7;
         assert!(picture.path.contains(&format!("M{right} 4h7v1h-7z")));
         assert!(picture.path.contains(&format!("M4 {right}h7v1h-7z")));
     }

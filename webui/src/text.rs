@@ -64,7 +64,7 @@ mod people {
     pub const ALONE_TEXT: &str = "Invite somebody: they appear here as soon as they have joined.";
     pub const ALONE_OFFLINE: &str = "Who is here shows as soon as the box answers.";
     pub const GONE: &str = "Not here any more";
-    pub const READ_ALL: &str = "Open conversation";
+    pub const HERE: &str = "Here now";
     pub const LEAVE: &str = "Leave the bubble";
     pub const LEAVE_SURE: &str =
         "Leave now? Your messages are gone from this device, and the invitation too.";

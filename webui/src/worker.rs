@@ -13,7 +13,7 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 use wire::BubbleSecret;
 
 use crate::bridge::{Secret, ToPage, ToWorker, decode, encode};
-use crate::stopped;
+use crate::{invitation, qr, stopped};
 use clock::Clock;
 use socket::Socket;
 
@@ -127,7 +127,9 @@ impl Driver {
             Ok(client) => {
                 self.client = Some(client);
                 let pseudonym = config.pseudonym.expose().trim().into();
-                self.tell(&ToPage::Joined { pseudonym, secret: Secret(config.secret) });
+                let link = invitation::link(&self.scope.location().origin(), &config.secret);
+                let code = qr::picture(&link);
+                self.tell(&ToPage::Joined { pseudonym, link: link.into(), code });
             }
             Err(why) => self.tell(&ToPage::NotJoined { why }),
         }

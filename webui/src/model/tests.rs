@@ -6,8 +6,11 @@ const BEN: PeerId = PeerId(2);
 fn inside() -> Model {
     let mut model = Model::default();
     model.apply(ToPage::Ready);
-    model
-        .apply(ToPage::Joined { pseudonym: "Me".into(), secret: Secret(BubbleSecret::from_random([1; 32])) });
+    model.apply(ToPage::Joined {
+        pseudonym: "Me".into(),
+        link: "https://bulle.internal/#x".into(),
+        code: None,
+    });
     model
 }
 
@@ -28,7 +31,7 @@ fn delivery(model: &mut Model, id: u64, state: DeliveryState) {
 fn joining_leads_inside() {
     let model = inside();
     assert_eq!((model.stage, model.me.expose()), (Stage::Inside, "Me"));
-    assert!(model.secret.is_some());
+    assert!(!model.invitation.is_empty());
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(super) mod icon {
     pub(in crate::page) const CHECK: &str = "M2 13l5 5L18 7M12 17l1 1L23 8";
     pub(in crate::page) const CROSS: &str = "M12 8v5M12 16.500v.1M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18z";
     pub(in crate::page) const DIRECT: &str = "M4 12h16M8 8l-4 4 4 4M16 8l4 4-4 4";
-    pub(in crate::page) const RELAYED: &str = "M3 15l4 4 4-4M7 19V9a5 5 0 0 1 10 0v10M13 15l4 4 4-4";
+    pub(in crate::page) const RELAYED: &str = "M2 12h6M16 12h6M8 8h8v8H8z";
     pub(in crate::page) const DOWN: &str = "M12 5v14M6 13l6 6 6-6";
     pub(in crate::page) const COPY: &str = "M9 9h11v11H9zM5 15H4V4h11v1";
 }

@@ -6,10 +6,11 @@ use leptos::{ev, html, svg};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::HtmlInputElement;
 
+use super::Ui;
 use super::parts::{self, icon, name_of};
-use super::{Ui, origin};
 use crate::model::Link;
-use crate::{invitation, qr, text};
+use crate::qr::Picture;
+use crate::text;
 
 pub(super) fn pane(ui: Ui, open: Memo<Option<PeerId>>) -> impl IntoView {
     let inviting = RwSignal::new(false);
@@ -137,7 +138,7 @@ fn person(ui: Ui, open: Memo<Option<PeerId>>, id: PeerId) -> impl IntoView {
                 html::span().attr("class", "who").child((
                     html::strong().attr("dir", "auto").child(move || name.get()),
                     html::span().attr("class", "soft").child(move || match (unread.get(), here.get()) {
-                        (0, true) => text::READ_ALL.to_owned(),
+                        (0, true) => text::HERE.to_owned(),
                         (0, false) => text::GONE.to_owned(),
                         (count, _) => text::unread(count),
                     }),
@@ -157,9 +158,8 @@ fn person(ui: Ui, open: Memo<Option<PeerId>>, id: PeerId) -> impl IntoView {
 }
 
 fn invitation_card(ui: Ui, inviting: RwSignal<bool>) -> impl IntoView {
-    let link = ui.model.with_untracked(|model| {
-        model.secret.as_ref().map(|secret| invitation::link(&origin(), secret)).unwrap_or_default()
-    });
+    let (link, code) =
+        ui.model.with_untracked(|model| (model.invitation.expose().to_owned(), model.code.clone()));
     let field = NodeRef::<html::Input>::new();
     let copied = RwSignal::new("");
     let copying = link.clone();
@@ -179,7 +179,7 @@ fn invitation_card(ui: Ui, inviting: RwSignal<bool>) -> impl IntoView {
             },
         )),
         html::p().attr("class", "soft").child(text::INVITE_TEXT),
-        code(&link),
+        code.map(draw),
         html::div().child((
             html::label().attr("for", "invite-link").child(text::INVITE_LINK),
             html::div().attr("class", "copy").child((
@@ -202,17 +202,15 @@ fn invitation_card(ui: Ui, inviting: RwSignal<bool>) -> impl IntoView {
     ))
 }
 
-fn code(link: &str) -> Option<AnyView> {
-    qr::picture(link).map(|picture| {
-        svg::svg()
-            .attr("class", "qr")
-            .attr("role", "img")
-            .attr("aria-label", text::QR)
-            .attr("shape-rendering", "crispEdges")
-            .attr("viewBox", format!("0 0 {0} {0}", picture.side))
-            .child(svg::path().attr("d", picture.path))
-            .into_any()
-    })
+fn draw(code: Picture) -> AnyView {
+    svg::svg()
+        .attr("class", "qr")
+        .attr("role", "img")
+        .attr("aria-label", text::QR)
+        .attr("shape-rendering", "crispEdges")
+        .attr("viewBox", format!("0 0 {0} {0}", code.side))
+        .child(svg::path().attr("d", code.path))
+        .into_any()
 }
 
 fn select(field: NodeRef<html::Input>) {
