@@ -64,7 +64,7 @@ pub(crate) struct Channel {
     number: u32,
     heard: Instant,
     ping: Option<Instant>,
-    started: Instant,
+    started: Option<Instant>,
     asking: bool,
     /// Ours, to be sent.
     out: VecDeque<Signal>,
@@ -85,7 +85,7 @@ impl Channel {
             number: 0,
             heard: now,
             ping: None,
-            started: Instant::ZERO,
+            started: None,
             asking: false,
             out: VecDeque::new(),
             out_since: now,
@@ -173,7 +173,7 @@ impl Channel {
         let polite = is_polite(contact, hub);
         if body.want {
             // Only the impolite side begins, and not again when it has begun since.
-            let calm = now.saturating_duration_since(self.started) >= PAUSE;
+            let calm = self.started.is_none_or(|at| at + PAUSE <= now);
             if polite || body.session < self.session || !calm {
                 return false;
             }
@@ -334,7 +334,7 @@ impl Channel {
     }
 
     fn start(&mut self, contact: &Contact, hub: &mut Hub, now: Instant) {
-        self.started = now;
+        self.started = Some(now);
         if is_polite(contact, hub) {
             self.asking = true;
             self.out_since = now;

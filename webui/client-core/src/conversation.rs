@@ -161,9 +161,11 @@ impl Conversation {
         }
     }
 
-    /// The peer's mailbox is full.
-    pub(crate) fn hold(&mut self, until: Instant) {
+    /// The peer's mailbox is full. Says whether that is news.
+    pub(crate) fn hold(&mut self, now: Instant, until: Instant) -> bool {
+        let news = self.hold_until <= now;
         self.hold_until = self.hold_until.max(until);
+        news
     }
 
     /// The session with the node is gone.

@@ -9,7 +9,7 @@ use crate::api::{Event, LinkState, Notice, TurnServer, UnixMillis};
 use crate::conversation::Source;
 use crate::envelope;
 use crate::hub::{Hub, Timer, Turn};
-use crate::link::{Cargo, Request, Session};
+use crate::link::{Request, Session};
 
 /// The shortest pause after a refusal, whatever the node says.
 const MIN_RETRY: Duration = Duration::from_secs(1);
@@ -167,26 +167,13 @@ impl Client {
 
     fn refused(&mut self, request: Request, reason: Reason, retry: Duration, now: Instant) {
         let retry_s = u32::try_from(retry.as_secs()).unwrap_or(u32::MAX);
-        match reason {
-            Reason::NodeFull => {
-                self.hub.notice(Notice::NodeFull { retry_s });
-                self.hub.link.hold(now + retry);
+        if matches!(reason, Reason::NodeFull | Reason::TooFast) {
+            // Said once for a pause, however many deposits it meets.
+            if self.hub.link.hold_until() <= now {
+                let full = reason == Reason::NodeFull;
+                self.hub.notice(if full { Notice::NodeFull { retry_s } } else { Notice::TooFast { retry_s } });
             }
-            Reason::TooFast => {
-                self.hub.notice(Notice::TooFast { retry_s });
-                self.hub.link.hold(now + retry);
-            }
-            Reason::MailboxFull
-            | Reason::Malformed
-            | Reason::BadSignature
-            | Reason::TtlTooLong
-            | Reason::Conflict
-            | Reason::TooManySubscriptions
-            | Reason::NoTurn
-            | Reason::Idle
-            | Reason::Shutdown
-            | Reason::TakenOver
-            | _ => {}
+            self.hub.link.hold(now + retry);
         }
         match request {
             // Without these the session is of no use: begin again, later each time.
@@ -204,13 +191,10 @@ impl Client {
                 }
             }
             Request::Deposit(peer, cargo) => {
-                if reason == Reason::MailboxFull && !matches!(cargo, Cargo::Signals) {
-                    self.hub.notice(Notice::PeerMailboxFull { peer, retry_s });
-                }
                 self.with_conversation(peer, |conversation, contact, hub| {
                     conversation.handle_refused(cargo, now + retry);
-                    if reason == Reason::MailboxFull {
-                        conversation.hold(now + retry);
+                    if reason == Reason::MailboxFull && conversation.hold(now, now + retry) {
+                        hub.notice(Notice::PeerMailboxFull { peer, retry_s });
                     }
                     conversation.drive(contact, hub, now);
                 });
