@@ -104,7 +104,8 @@ async fn run(settings: &Settings) -> Result<(), ServeError> {
     if behind > 0 {
         warn!(
             behind_s = behind,
-            "this machine's clock is behind what is known to have passed; using that instead"
+            "this machine's clock is behind what is known to have passed, so that is used instead; if the clock is \
+             right, delete the file `clock` in the state directory"
         );
     }
     let tls = tls::set_up(&state, &settings.names, &clocks).map_err(ServeError::Tls)?;
@@ -272,15 +273,16 @@ fn greet(
 ) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "Bulle {VERSION}")?;
-    for name in &settings.names {
-        writeln!(out, "  page    https://{}/", Host::named(name.clone(), port(https)))?;
-    }
     for (label, scheme, listeners) in [("page", "https", https), ("trust", "http", redirect)] {
         for address in listeners.iter().filter_map(|listener| listener.local_addr().ok()) {
             for ip in host::reachable(address) {
                 writeln!(out, "  {label:<7} {scheme}://{}/", Host::at(ip, address.port()))?;
             }
         }
+    }
+    // After the addresses: not every network resolves the names.
+    for name in &settings.names {
+        writeln!(out, "  page    https://{}/", Host::named(name.clone(), port(https)))?;
     }
     writeln!(out, "  CA      {}", tls.ca.fingerprint)?;
     writeln!(out, "  state   {}", state.path().display())?;
@@ -301,17 +303,24 @@ fn greet(
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    /// The terminal was closed.
+    hang_up: tokio::signal::unix::Signal,
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 
     async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            _ = self.hang_up.recv() => {}
         }
     }
 }

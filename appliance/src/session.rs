@@ -19,6 +19,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
@@ -41,7 +42,7 @@ const READ_BUFFER: usize = 2048;
 /// Small frames are gathered up to here before they are written.
 const WRITE_BUFFER: usize = 4096;
 
-type Socket = WebSocketStream<TlsStream<TcpStream>>;
+type Socket<S = TlsStream<TcpStream>> = WebSocketStream<S>;
 
 /// Answers a request for `/session`, and runs the session when the client goes along.
 pub fn upgrade(hub: &Arc<Hub>, mut request: Request<Body>) -> Response<Body> {
@@ -109,14 +110,20 @@ fn handshake(request: &HeaderMap) -> Result<HeaderValue, NotASession> {
 async fn open(upgraded: hyper::upgrade::OnUpgrade) -> Option<Socket> {
     // The stream itself, without the layers of HTTP around it.
     let parts = Upgraded::downcast::<TokioIo<TlsStream<TcpStream>>>(upgraded.await.ok()?).ok()?;
-    let config = WebSocketConfig::default()
+    let early = parts.read_buf.to_vec();
+    Some(
+        WebSocketStream::from_partially_read(parts.io.into_inner(), early, Role::Server, Some(config()))
+            .await,
+    )
+}
+
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(2 * wire::MAX_FRAME)
         .max_message_size(Some(wire::MAX_FRAME))
-        .max_frame_size(Some(wire::MAX_FRAME));
-    let early = parts.read_buf.to_vec();
-    Some(WebSocketStream::from_partially_read(parts.io.into_inner(), early, Role::Server, Some(config)).await)
+        .max_frame_size(Some(wire::MAX_FRAME))
 }
 
 async fn run(mut socket: Socket, session: Session) {
@@ -154,7 +161,10 @@ async fn run(mut socket: Socket, session: Session) {
 }
 
 /// Writes what there is for the client; `None` when it does not take it.
-async fn send_all(socket: &mut Socket, session: &Session) -> Option<()> {
+async fn send_all<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut Socket<S>,
+    session: &Session,
+) -> Option<()> {
     let mut sent = false;
     loop {
         let mut frame = Vec::new();
@@ -232,6 +242,23 @@ mod tests {
         assert_eq!((0..9).filter(|_| bucket.take(later)).count(), 2);
         let much_later = Instant::ZERO + Duration::from_secs(3600);
         assert_eq!((0..9).filter(|_| bucket.take(much_later)).count(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_nothing_is_given_up() {
+        use crate::clocks::Clocks;
+        use crate::memory::Arena;
+        let arena = Arena::new(std::num::NonZeroUsize::new(1 << 20).expect("not zero")).expect("memory");
+        let hub = Hub::new(relay_core::mailbox::Config::default(), arena, None, Arc::new(Clocks::new(None)));
+        let session = hub.open().expect("a session");
+        // The welcome does not fit into what the other side takes.
+        let (stream, _deaf) = tokio::io::duplex(16);
+        let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config())).await;
+        let started = tokio::time::Instant::now();
+        assert_eq!(send_all(&mut socket, &session).await, None);
+        assert_eq!(started.elapsed(), WRITE_TIME);
+        drop(session);
+        assert_eq!(hub.sessions(), 0);
     }
 
     fn asking(change: impl FnOnce(&mut HeaderMap)) -> Result<HeaderValue, StatusCode> {

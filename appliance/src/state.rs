@@ -175,3 +175,54 @@ impl StateDir {
 fn io_error(action: &'static str, path: &Path, source: io::Error) -> StateError {
     StateError::Io { action, path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Dir(PathBuf);
+
+    impl Dir {
+        fn new(name: &str) -> Self {
+            let dir = std::env::temp_dir().join(format!("bulle-state-{}-{name}", std::process::id()));
+            Self(dir)
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn what_a_power_cut_left_half_written_is_in_nobodys_way() {
+        let dir = Dir::new("half");
+        let state = StateDir::open(&dir.0).expect("a directory");
+        state.write_clock(UnixSeconds(1)).expect("written");
+        fs::write(dir.0.join("clock.part"), "9999").expect("written");
+        assert_eq!(state.read_clock(), Some(UnixSeconds(1)));
+        state.write_clock(UnixSeconds(2)).expect("written");
+        assert_eq!(state.read_clock(), Some(UnixSeconds(2)));
+        assert!(!dir.0.join("clock.part").exists());
+    }
+
+    #[test]
+    fn a_damaged_clock_is_as_good_as_none() {
+        let dir = Dir::new("clock");
+        let state = StateDir::open(&dir.0).expect("a directory");
+        for text in ["", "yesterday", "-1", "99999999999999999999999", "\u{0}"] {
+            fs::write(dir.0.join("clock"), text).expect("written");
+            assert_eq!(state.read_clock(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_no_further_than_its_limit() {
+        let dir = Dir::new("large");
+        let state = StateDir::open(&dir.0).expect("a directory");
+        fs::write(dir.0.join("ca.crt"), vec![b'x'; 1 << 20]).expect("written");
+        let stored = state.read_pki().expect("read");
+        assert_eq!(stored.ca_certificate.map(|bytes| bytes.len() as u64), Some(LARGEST));
+    }
+}

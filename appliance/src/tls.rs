@@ -159,3 +159,37 @@ fn certified(leaf: &Leaf) -> Result<Arc<CertifiedKey>, TlsError> {
         CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(TlsError::Library)?;
     Ok(Arc::new(key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::leak_guard::LeakGuard;
+
+    fn shown(tls: &Tls) -> Vec<u8> {
+        let key = tls.certificate.0.read().expect("not poisoned");
+        key.cert.first().expect("a certificate").to_vec()
+    }
+
+    #[test]
+    fn a_renewed_certificate_is_shown_by_the_next_handshake_and_kept() {
+        let _guard = LeakGuard::install();
+        let dir = std::env::temp_dir().join(format!("bulle-tls-{}", std::process::id()));
+        let state = StateDir::open(&dir).expect("a directory");
+        let names: Vec<DnsName> = DnsName::parse("bulle.local").into_iter().collect();
+        let clocks = Clocks::new(None);
+        let mut tls = set_up(&state, &names, &clocks).expect("a first start");
+        let (ca, before) = (tls.ca.clone(), shown(&tls));
+        // Nothing is due, so nothing changes; without its file the certificate is made again.
+        renew(&mut tls, &state, &names, &clocks).expect("a look");
+        assert_eq!(shown(&tls), before);
+        std::fs::remove_file(dir.join("server.crt")).expect("removed");
+        renew(&mut tls, &state, &names, &clocks).expect("a renewal");
+        let after = shown(&tls);
+        assert_ne!(after, before);
+        drop(state);
+        let state = StateDir::open(&dir).expect("a directory");
+        let again = set_up(&state, &names, &clocks).expect("a second start");
+        assert_eq!((again.ca.clone(), shown(&again)), (ca, after));
+        std::fs::remove_dir_all(dir).expect("removed");
+    }
+}

@@ -10,7 +10,7 @@ const END: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn asked_to_stop_it_says_goodbye_to_every_session_and_ends_in_time() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let daemon = Daemon::start();
         let mut clients = [daemon.session().await, daemon.session().await];
         for client in &mut clients {
