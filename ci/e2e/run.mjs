@@ -4,7 +4,7 @@
 //
 // NAME     only these scenarios, in the order given
 // --list   their names, and what each shows
-// --jobs   how many at a time (default: half the processors, at least one)
+// --jobs   how many at a time (default: one per processor, at most 4); some run alone in any case
 //
 // Logs, and for a failure screenshots and traces, are in out/e2e/NAME/; the whole result is in
 // out/e2e/results.json. The last line is `N passed, N failed`.
@@ -16,7 +16,7 @@ import { runScenario } from './lib/scenario.mjs';
 import { scenarios } from './scenarios/all.mjs';
 
 const wanted = [];
-let jobs = Math.max(1, availableParallelism() >> 1);
+let jobs = Math.min(4, availableParallelism());
 const args = process.argv.slice(2);
 while (args.length) {
   const arg = args.shift();
@@ -38,12 +38,13 @@ while (args.length) {
 }
 
 const names = wanted.length ? wanted : Object.keys(scenarios);
-const waiting = [...names];
 const results = [];
 const began = performance.now();
-await Promise.all(Array.from({ length: Math.min(jobs, waiting.length) }, worker));
+const together = names.filter((name) => !scenarios[name].alone);
+await Promise.all(Array.from({ length: Math.min(jobs, together.length) }, () => work(together)));
+await work(names.filter((name) => scenarios[name].alone));
 
-async function worker() {
+async function work(waiting) {
   for (let name; (name = waiting.shift());) {
     const tell = (line) => console.log(`  ${name.padEnd(22)} ${line}`);
     console.log(`${name}: ${scenarios[name].about}`);

@@ -2,7 +2,7 @@
 
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { run } from './process.mjs';
-import { BOX_ADDRESS, BOX_NAME } from './net.mjs';
+import { BOX_NAME } from './net.mjs';
 import { leaks } from './leaks.mjs';
 
 const PROGRAM = process.env.BULLE_BIN ?? '/ws/out/bin/amd64/bulle';
@@ -48,7 +48,7 @@ export class Box {
   // The authority's certificate as phones get it: from the explaining page's port.
   async authority() {
     const file = `${this.#dir}/ca.crt`;
-    const url = `http://${BOX_ADDRESS}:${HTTP_PORT}/ca.crt`;
+    const url = `http://${BOX_NAME}:${HTTP_PORT}/ca.crt`;
     await this.#net.inside('box', 'curl', ['--silent', '--show-error', '--fail', '--max-time', '5', '-o', file, url]);
     const kind = await run('head', ['-c', '11', file]);
     if (kind.startsWith('-----BEGIN')) return file;

@@ -8,9 +8,15 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { run, Service } from './process.mjs';
 
-export const BOX_ADDRESS = '10.77.0.1';
 export const BOX_NAME = 'box.bulle.internal';
-const GATEWAY_ADDRESS = '10.77.0.254';
+// One bubble has one family of addresses, so that nothing can lean on the other one.
+const FAMILIES = {
+  4: { prefix: '10.77.0.', length: 24, net: '10.77.0.0/24', ip: 'ip', type: 'ipv4_addr' },
+  6: { prefix: 'fd77::', length: 64, net: 'fd77::/64', ip: 'ip6', type: 'ipv6_addr' },
+};
+const BOX = 1;
+const GATEWAY = 254;
+const FIRST_PHONE = 11;
 
 // Two lines of real air gap: multicast off the air, and no datagram at all.
 const DROPS = {
@@ -25,9 +31,12 @@ export class Net {
   #dns;
 
   // `tag` keeps the namespaces of scenarios that run at the same time apart.
-  constructor(tag, logs) {
+  constructor(tag, logs, { family = 4 } = {}) {
     this.#tag = tag;
     this.logs = logs;
+    this.family = FAMILIES[family];
+    this.box = `${this.family.prefix}${BOX}`;
+    this.gateway = `${this.family.prefix}${GATEWAY}`;
   }
 
   // `phones` names each phone's namespace; `routeless` phones get no default route.
@@ -37,15 +46,15 @@ export class Net {
     await run('ip', ['-n', ap, '-batch', '-'], {
       input: 'link add br0 type bridge mcast_snooping 0 stp_state 0 forward_delay 0\nlink set br0 up\n',
     });
-    await this.#host('gw', GATEWAY_ADDRESS, false);
-    await this.#host('box', BOX_ADDRESS, true);
-    let last = 10;
-    for (const phone of phones) await this.#host(phone, `10.77.0.${++last}`, !routeless.includes(phone));
+    await this.#host('gw', this.gateway, false);
+    await this.#host('box', this.box, true);
+    let number = FIRST_PHONE;
+    for (const phone of phones) await this.#host(phone, `${this.family.prefix}${number++}`, !routeless.includes(phone));
     await this.#trap();
     this.#dns = this.service('box', 'dnsmasq', [
       '--keep-in-foreground', '--no-resolv', '--no-hosts', '--no-daemon', '--pid-file=', '--user=root',
-      '--log-queries', '--log-facility=-', `--listen-address=${BOX_ADDRESS}`, '--bind-interfaces',
-      `--host-record=${BOX_NAME},${BOX_ADDRESS}`, '--local=/#/',
+      '--log-queries', '--log-facility=-', `--listen-address=${this.box}`, '--bind-interfaces',
+      `--host-record=${BOX_NAME},${this.box}`, '--local=/#/',
     ], { log: `${this.logs}/dns.log` });
     await this.#dns.line(/started, version/);
   }
@@ -140,32 +149,33 @@ export class Net {
     this.#hosts.set(host, address);
     // `ip netns exec` puts these two in the place of the machine's own.
     mkdirSync(`/etc/netns/${namespace}`, { recursive: true });
-    writeFileSync(`/etc/netns/${namespace}/hosts`, `127.0.0.1 localhost\n::1 localhost\n${BOX_ADDRESS} ${BOX_NAME}\n`);
-    writeFileSync(`/etc/netns/${namespace}/resolv.conf`, `nameserver ${BOX_ADDRESS}\noptions timeout:1 attempts:1\n`);
+    writeFileSync(`/etc/netns/${namespace}/hosts`, `127.0.0.1 localhost\n::1 localhost\n${this.box} ${BOX_NAME}\n`);
+    writeFileSync(`/etc/netns/${namespace}/resolv.conf`, `nameserver ${this.box}\noptions timeout:1 attempts:1\n`);
     await run('ip', ['netns', 'add', namespace]);
     await run('ip', ['-n', this.namespace('ap'), '-batch', '-'], {
       input: `link add ${host} type veth peer name eth0 netns ${namespace}\nlink set ${host} master br0 up\n`,
     });
-    const own = ['link set lo up', `addr add ${address}/24 dev eth0`, 'link set eth0 up'];
-    if (route) own.push(`route add default via ${GATEWAY_ADDRESS}`);
+    const own = ['link set lo up', `addr add ${address}/${this.family.length} dev eth0 nodad`, 'link set eth0 up'];
+    if (route) own.push(`route add default via ${this.gateway}`);
     await run('ip', ['-n', namespace, '-batch', '-'], { input: `${own.join('\n')}\n` });
   }
 
   async #trap() {
+    const { ip, type, net } = this.family;
     await this.inside('gw', 'nft', ['-f', '-'], {
       input: `table inet trap {
-        set seen { type ipv4_addr . inet_proto . inet_service; flags dynamic; size 4096; }
+        set seen { type ${type} . inet_proto . inet_service; flags dynamic; size 4096; }
         counter foreign { }
         chain arriving {
           type filter hook prerouting priority -300
           fib daddr type { local, broadcast, multicast } accept
           counter name foreign
-          meta l4proto { tcp, udp } add @seen { ip daddr . meta l4proto . th dport }
+          meta l4proto { tcp, udp } add @seen { ${ip} daddr . meta l4proto . th dport }
           drop
         }
       }\n`,
     });
-    const filter = 'ip and not dst net 10.77.0.0/24 and not multicast and not broadcast';
+    const filter = `${ip} and not dst net ${net} and not multicast and not broadcast and not dst net fe80::/10`;
     this.#capture = this.service('gw', 'tcpdump', ['-l', '-n', '-p', '-i', 'eth0', filter], {
       log: `${this.logs}/left-the-bubble.log`,
     });

@@ -56,7 +56,7 @@ async function home(net, dir, host, authority, place) {
 const stores = new WeakMap();
 
 // Chromium. Gives `{ page, context, close }` with Playwright's own objects.
-export async function chromiumPhone(net, host, { dir, log, authority, trace = true, screen, options = {} }) {
+export async function chromiumPhone(net, host, { dir, log, authority, trace = true, screen, webrtc = true, options = {} }) {
   const env = await home(net, dir, host, authority, '.pki/nssdb');
   const browser = await chromium.launch({
     executablePath: here('chromium-in-namespace'),
@@ -69,7 +69,7 @@ export async function chromiumPhone(net, host, { dir, log, authority, trace = tr
   const context = await browser.newContext({ ...(screen ? { viewport: screen } : pixel), ...options });
   context.setDefaultTimeout(PATIENCE);
   if (trace) await context.tracing.start({ snapshots: true });
-  await context.addInitScript(recordConnections);
+  await context.addInitScript(webrtc ? recordConnections : () => { delete window.RTCPeerConnection; });
   const page = await context.newPage();
   const problems = [];
   page.on('console', (message) => appendFileSync(log, `${message.type()}: ${message.text()}\n`));

@@ -85,9 +85,9 @@ export class Stage {
   }
 
   // Network, box and an invitation. `phones` are the names of the phones' namespaces.
-  async bubble({ phones = ['p1', 'p2'], routeless = [], before = async () => {} } = {}) {
+  async bubble({ phones = ['p1', 'p2'], routeless = [], family = 4, before = async () => {} } = {}) {
     await this.step(`a bubble: the box and ${phones.length} phones`, async () => {
-      this.net = new Net(this.tag, this.out);
+      this.net = new Net(this.tag, this.out, { family });
       await this.net.up(phones, { routeless });
       await before(this.net);
       this.box = new Box(this.net, this.dir);

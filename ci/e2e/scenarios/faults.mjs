@@ -98,6 +98,70 @@ export const linkLost8s = {
   },
 };
 
+export const handoverWithoutLoss = {
+  about: 'UDP stops in the middle of a direct conversation: it goes on through the mailbox, and back',
+  async run(t) {
+    await t.bubble();
+    const [ada, grace] = await t.pair();
+    await t.step('both write their first message at the same moment', async () => {
+      await Promise.all([ada.write('first-ada'), grace.write('first-grace')]);
+      await Promise.all([ada.reads('first-grace'), grace.reads('first-ada')]);
+    });
+    await t.step('both say: direct', () => Promise.all([ada.path('direct'), grace.path('direct')]));
+    await t.step('datagrams are lost from now on; both write into it', async () => {
+      await t.net.block('udp');
+      await Promise.all([writeAll(ada, numbered('ada', 5)), writeAll(grace, numbered('grace', 5))]);
+    });
+    const began = performance.now();
+    await t.step('everything arrives, through the mailbox', async () => {
+      await Promise.all([
+        ...numbered('grace', 5).map((mark) => ada.reads(mark, 30_000)),
+        ...numbered('ada', 5).map((mark) => grace.reads(mark, 30_000)),
+      ]);
+      await Promise.all([ada.path('mailbox', 30_000), grace.path('mailbox', 30_000)]);
+    });
+    t.note('caught_up_s', (performance.now() - began) / 1000);
+    await t.exchange(ada, grace, 'mailbox');
+    await t.step('datagrams pass again, and they are direct again', async () => {
+      await t.net.unblock('udp');
+      await Promise.all([ada.path('direct', 40_000), grace.path('direct', 40_000)]);
+    });
+    await t.exchange(ada, grace, 'back');
+    await onceAndInOrder(ada, grace);
+  },
+};
+
+export const boxRestartedThrice = {
+  about: 'without UDP, the box loses power three times while both write: nothing is lost or comes twice',
+  limit_s: 150,
+  async run(t) {
+    await t.bubble({ before: (net) => net.block('udp') });
+    const [ada, grace] = await t.pair();
+    await t.exchange(ada, grace, 'before');
+    for (const round of [1, 2, 3]) {
+      const [from, to] = [numbered(`ada-${round}`, 4), numbered(`grace-${round}`, 4)];
+      await t.step(`power cut ${round}, in the middle of writing`, async () => {
+        const cut = ada.write(from[0]).then(() => t.box.kill());
+        await Promise.all([cut, writeAll(grace, to)]);
+        await writeAll(ada, from.slice(1));
+        await t.box.start();
+      });
+      await t.step('everything arrives', async () => {
+        await Promise.all([...from.map((mark) => grace.reads(mark, 40_000)), ...to.map((mark) => ada.reads(mark, 40_000))]);
+        await Promise.all([
+          ...from.map((mark) => ada.delivery(mark, 'delivered', 40_000)),
+          ...to.map((mark) => grace.delivery(mark, 'delivered', 40_000)),
+        ]);
+      });
+    }
+    await onceAndInOrder(ada, grace);
+  },
+};
+
+async function writeAll(person, marks) {
+  for (const mark of marks) await person.write(mark);
+}
+
 // What each one wrote is what the other one shows, once and in the order of writing. A receipt for
 // the last message came already, so nothing is on its way any more.
 async function onceAndInOrder(one, two) {

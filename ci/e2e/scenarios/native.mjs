@@ -31,6 +31,8 @@ export const turnInterop = {
 
 export const phones200 = {
   about: '200 native phones in pairs talk through one box',
+  // It takes every processor that there is.
+  alone: true,
   limit_s: 240,
   async run(t) {
     expect(existsSync(PHONES), `${PHONES} is missing: ci/build tools makes it`);

@@ -68,6 +68,22 @@ export const noUdpThroughMailbox = {
   },
 };
 
+export const noWebrtcThroughMailbox = {
+  about: 'one browser has no WebRTC, as in a lockdown: they talk through the mailbox',
+  async run(t) {
+    await t.bubble();
+    const [ada, grace] = await t.step('two browsers start, one without WebRTC', () => Promise.all([
+      t.person('Ada Tester', 'p1'),
+      t.person('Grace Tester', 'p2', { webrtc: false }),
+    ]));
+    await t.step('both join', () => Promise.all([ada.join(t.link), grace.join(t.link)]));
+    await t.step('each opens the conversation', () => Promise.all([ada.open(grace), grace.open(ada)]));
+    await t.exchange(ada, grace, 'mailbox');
+    await t.exchange(grace, ada, 'again');
+    await t.step('both say: mailbox', () => Promise.all([ada.path('mailbox'), grace.path('mailbox')]));
+  },
+};
+
 export const chromiumFirefox = {
   about: 'Chromium and Firefox understand each other, both ways',
   limit_s: 120,
@@ -78,5 +94,34 @@ export const chromiumFirefox = {
     await t.step('both say: direct', () => Promise.all([ada.path('direct'), grace.path('direct')]));
     await t.exchange(ada, grace, 'direct');
     await t.exchange(grace, ada, 'turned');
+  },
+};
+
+export const ipv6Alone = {
+  about: 'a bubble without IPv4: directly, and through TURN between phones that are kept apart',
+  async run(t) {
+    await t.bubble({
+      family: 6,
+      phones: ['p1', 'p2', 'p3'],
+      before: async (net) => {
+        await net.block('multicast');
+        // Isolation holds between two isolated phones: p1 still reaches p2.
+        await net.isolate(['p1', 'p3']);
+      },
+    });
+    const [ada, grace] = await t.pair();
+    await t.step('both say: direct', () => Promise.all([ada.path('direct'), grace.path('direct')]));
+    await t.exchange(ada, grace, 'direct');
+    const kim = await t.step('a third one joins, kept apart from the first', async () => {
+      const third = await t.person('Kim Tester', 'p3');
+      await third.join(t.link);
+      return third;
+    });
+    await t.step('these two say: relayed', async () => {
+      await ada.back();
+      await Promise.all([ada.open(kim), kim.open(ada)]);
+      await Promise.all([ada.path('relayed'), kim.path('relayed')]);
+    });
+    await t.exchange(ada, kim, 'relayed');
   },
 };
