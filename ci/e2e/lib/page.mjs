@@ -97,6 +97,36 @@ export class Person {
     return this.page.evaluate(selectedPairs);
   }
 
+  // What outlives the page or is seen beside it: address, title, history and every kind of storage.
+  kept() {
+    return this.page.evaluate(async () => {
+      const open = async (name) => {
+        const request = indexedDB.open(name);
+        await new Promise((resolve) => { request.onsuccess = resolve; request.onerror = resolve; });
+        return [...(request.result?.objectStoreNames ?? [])];
+      };
+      const safely = async (work) => {
+        try {
+          return await work();
+        } catch {
+          return null;
+        }
+      };
+      return {
+        address: location.href,
+        title: document.title,
+        state: history.state,
+        cookies: await safely(() => document.cookie),
+        local: await safely(() => ({ ...localStorage })),
+        session: await safely(() => ({ ...sessionStorage })),
+        databases: await safely(async () => Object.fromEntries(await Promise.all(
+          (await indexedDB.databases()).map(async ({ name }) => [name, await open(name)]),
+        ))),
+        caches: await safely(() => caches.keys()),
+      };
+    });
+  }
+
   shown(selector, limit = PATIENCE) {
     return this.page.waitForSelector(selector, { timeout: limit });
   }

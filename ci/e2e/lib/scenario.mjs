@@ -140,7 +140,8 @@ export class Stage {
   }
 
   // At the end of each scenario: nothing wanted to leave the bubble, the box's log gives nobody away,
-  // no page broke its own policy, no browser console got what people wrote.
+  // no page broke its own policy, no console, address, title or storage of a browser holds what people
+  // wrote, who they are, or the bubble's secret.
   async verify() {
     if (this.net) await this.step('nothing wanted to leave the bubble', () => this.#sealed());
     await this.step('the logs give nobody away', async () => {
@@ -154,6 +155,9 @@ export class Stage {
         const lines = existsSync(log) ? readFileSync(log, 'utf8').split('\n').filter((line) => !line.startsWith('{')) : [];
         const told = leaks(lines, { words, shapes: false });
         if (told.length) throw new Error(`${person.host}: the browser's console says too much:\n${told.slice(0, 10).join('\n')}`);
+        const kept = await person.kept();
+        const written = leaks([JSON.stringify(kept)], { words, shapes: false });
+        if (written.length) throw new Error(`${person.host}: the browser keeps what it must not:\n${written.join('\n')}`);
       }
     });
   }
