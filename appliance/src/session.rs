@@ -4,6 +4,11 @@
 //! that only a socket can have: the size of a message, how long a write may take, and how many control frames come.
 //! Invariant: a session that breaks a limit is closed with a code and a word, and no other session notices.
 
+mod bucket;
+mod metered;
+
+use self::bucket::Bucket;
+use self::metered::Metered;
 use crate::accept::Permit;
 use crate::http::headers::Host;
 use crate::hub::{Hub, Session};
@@ -13,10 +18,10 @@ use axum::http::header::{
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
-use base::Instant;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -42,7 +47,7 @@ const READ_BUFFER: usize = 2048;
 /// Small frames are gathered up to here before they are written.
 const WRITE_BUFFER: usize = 4096;
 
-type Socket<S = TlsStream<TcpStream>> = WebSocketStream<S>;
+type Socket<S> = WebSocketStream<Metered<S>>;
 
 /// Answers a request for `/session`, and runs the session when the client goes along.
 pub fn upgrade(hub: &Arc<Hub>, mut request: Request<Body>) -> Response<Body> {
@@ -107,13 +112,18 @@ fn handshake(request: &HeaderMap) -> Result<HeaderValue, NotASession> {
     accept.ok_or((StatusCode::BAD_REQUEST, "the key of the WebSocket handshake is missing\n"))
 }
 
-async fn open(upgraded: hyper::upgrade::OnUpgrade) -> Option<Socket> {
+async fn open(upgraded: hyper::upgrade::OnUpgrade) -> Option<Socket<TlsStream<TcpStream>>> {
     // The stream itself, without the layers of HTTP around it.
     let parts = Upgraded::downcast::<TokioIo<TlsStream<TcpStream>>>(upgraded.await.ok()?).ok()?;
     let early = parts.read_buf.to_vec();
     Some(
-        WebSocketStream::from_partially_read(parts.io.into_inner(), early, Role::Server, Some(config()))
-            .await,
+        WebSocketStream::from_partially_read(
+            Metered::new(parts.io.into_inner()),
+            early,
+            Role::Server,
+            Some(config()),
+        )
+        .await,
     )
 }
 
@@ -126,7 +136,7 @@ fn config() -> WebSocketConfig {
         .max_frame_size(Some(wire::MAX_FRAME))
 }
 
-async fn run(mut socket: Socket, session: Session) {
+async fn run<S: AsyncRead + AsyncWrite + Unpin>(mut socket: Socket<S>, session: Session) {
     let mut control = Bucket::new(CONTROL_PER_SECOND, CONTROL_BURST, session.now());
     let farewell = loop {
         if send_all(&mut socket, &session).await.is_none() {
@@ -139,6 +149,7 @@ async fn run(mut socket: Socket, session: Session) {
             message = socket.next() => message,
             () = session.woken() => continue,
         };
+        socket.get_mut().message();
         match message {
             // After a violation the loop sends what is left, which ends with `Bye`.
             Some(Ok(Message::Binary(frame))) => _ = session.handle_frame(&frame),
@@ -152,6 +163,9 @@ async fn run(mut socket: Socket, session: Session) {
                 break (1009, "frame too large");
             }
             Some(Err(Error::Protocol(_) | Error::Utf8(_))) => break (1002, "not a WebSocket frame"),
+            Some(Err(Error::Io(error))) if error.kind() == ErrorKind::InvalidData => {
+                break (1008, "pieces that make no message");
+            }
             Some(Ok(Message::Close(_)) | Err(_)) | None => return,
         }
     };
@@ -181,7 +195,10 @@ async fn send_all<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Says why, and waits a moment for the other side: closing with bytes unread would take back what was said.
-async fn say_goodbye(mut socket: Socket, (code, reason): (u16, &'static str)) {
+async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(
+    mut socket: Socket<S>,
+    (code, reason): (u16, &'static str),
+) {
     let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
     let _ = timeout(CLOSE_TIME, async {
         if socket.close(Some(frame)).await.is_ok() {
@@ -203,57 +220,44 @@ fn refusal(status: StatusCode, text: &'static str) -> Response<Body> {
     response
 }
 
-/// So much per second, and so much at once.
-#[derive(Debug)]
-struct Bucket {
-    per_second: u32,
-    burst: u32,
-    tokens: u32,
-    refilled: Instant,
-}
-
-impl Bucket {
-    const fn new(per_second: u32, burst: u32, now: Instant) -> Self {
-        Self { per_second, burst, tokens: burst, refilled: now }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let seconds = now.saturating_duration_since(self.refilled).as_secs();
-        if seconds > 0 {
-            let fresh = u32::try_from(seconds).unwrap_or(u32::MAX).saturating_mul(self.per_second);
-            self.tokens = self.tokens.saturating_add(fresh).min(self.burst);
-            self.refilled = self.refilled + Duration::from_secs(seconds);
-        }
-        let left = self.tokens.checked_sub(1);
-        self.tokens = left.unwrap_or(0);
-        left.is_some()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clocks::Clocks;
+    use crate::memory::Arena;
+    use tokio::io::AsyncWriteExt;
 
-    #[test]
-    fn a_bucket_gives_its_burst_and_then_its_rate() {
-        let mut bucket = Bucket::new(2, 5, Instant::ZERO);
-        assert_eq!((0..9).filter(|_| bucket.take(Instant::ZERO)).count(), 5);
-        let later = Instant::ZERO + Duration::from_millis(1500);
-        assert_eq!((0..9).filter(|_| bucket.take(later)).count(), 2);
-        let much_later = Instant::ZERO + Duration::from_secs(3600);
-        assert_eq!((0..9).filter(|_| bucket.take(much_later)).count(), 5);
+    fn hub() -> Arc<Hub> {
+        let arena = Arena::new(std::num::NonZeroUsize::new(1 << 20).expect("not zero")).expect("memory");
+        Hub::new(relay_core::mailbox::Config::default(), arena, None, Arc::new(Clocks::new(None)))
+    }
+
+    #[tokio::test]
+    async fn pieces_that_never_make_a_message_end_the_session() {
+        let hub = hub();
+        let session = hub.open().expect("a session");
+        let (stream, mut client) = tokio::io::duplex(1 << 20);
+        let socket =
+            WebSocketStream::from_raw_socket(Metered::new(stream), Role::Server, Some(config())).await;
+        // RFC 6455 section 5.4: a binary message, not final; then continuations without content, all masked.
+        let mut pieces = vec![0x02, 0x80, 0, 0, 0, 0];
+        while pieces.len() < 4 * metered::MOST_BETWEEN_MESSAGES {
+            pieces.extend([0x00, 0x80, 0, 0, 0, 0]);
+        }
+        client.write_all(&pieces).await.expect("they fit");
+        // The client stays connected: it is the server that has to end this.
+        timeout(WRITE_TIME, run(socket, session)).await.expect("it ends by itself");
+        assert_eq!(hub.sessions(), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_takes_nothing_is_given_up() {
-        use crate::clocks::Clocks;
-        use crate::memory::Arena;
-        let arena = Arena::new(std::num::NonZeroUsize::new(1 << 20).expect("not zero")).expect("memory");
-        let hub = Hub::new(relay_core::mailbox::Config::default(), arena, None, Arc::new(Clocks::new(None)));
+        let hub = hub();
         let session = hub.open().expect("a session");
         // The welcome does not fit into what the other side takes.
         let (stream, _deaf) = tokio::io::duplex(16);
-        let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config())).await;
+        let mut socket =
+            WebSocketStream::from_raw_socket(Metered::new(stream), Role::Server, Some(config())).await;
         let started = tokio::time::Instant::now();
         assert_eq!(send_all(&mut socket, &session).await, None);
         assert_eq!(started.elapsed(), WRITE_TIME);
