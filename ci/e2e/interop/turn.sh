@@ -2,16 +2,16 @@
 # STUN and TURN of the box, asked by the tools of another implementation (coturn): over IPv4 and IPv6, by channel and
 # by Send indication, client to client and client to peer, and refused where they must be.
 #
-#   ci/in build cargo build -p appliance --example turn_only
+#   ci/build tools
 #   ci/in e2e bash /ws/ci/e2e/interop/turn.sh
 #
 # Not asked for: both families at once, since this tool writes ADDITIONAL-ADDRESS-FAMILY with the number of a draft.
 # Makes three hosts of its own, box, phone and peer, on one link; nothing leaves them.
 set -euo pipefail
 
-server=${BULLE_TURN_ONLY:-/ws/out/target/debug/examples/turn_only}
+server=${BULLE_TURN_ONLY:-/ws/out/bin/amd64/turn_only}
 [[ -x $server ]] || {
-    echo "turn.sh: $server is not there; build it: ci/in build cargo build -p appliance --example turn_only" >&2
+    echo "turn.sh: $server is not there; ci/build tools makes it" >&2
     exit 2
 }
 for tool in turnutils_stunclient turnutils_uclient turnutils_peer python3 ip; do
