@@ -196,6 +196,11 @@ impl Client {
         self.hub.counters
     }
 
+    /// For the fuzz targets.
+    pub(crate) const fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
     fn send(&mut self, peer: PeerId, text: &Text, now: Instant, wall: UnixMillis) -> Result<(), CommandError> {
         if text.is_empty() {
             return Err(CommandError::TextEmpty);

@@ -63,3 +63,65 @@ impl BubbleKeys {
 fn expand(hkdf: &Hkdf<Sha256>, info: &[&[u8]], out: &mut [u8; 32]) {
     hkdf.expand_multi_info(info, out).expect("32 bytes are less than 255 hashes");
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_core::RngCore;
+    use sha2::Digest;
+
+    use super::*;
+
+    /// The table at the end of the document, made by another implementation.
+    fn vector(name: &str) -> Vec<u8> {
+        let document = include_str!("../../../docs/protocol/messages.md");
+        let (_, document) = document.split_once("## Test vectors").unwrap();
+        let row = document.lines().find_map(|line| line.strip_prefix(format!("| {name} | `").as_str())).expect(name);
+        let hex = row.split('`').next().unwrap();
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    }
+
+    /// Random bytes that are not.
+    struct Fixed(Vec<u8>);
+
+    impl RngCore for Fixed {
+        fn next_u32(&mut self) -> u32 {
+            0
+        }
+
+        fn next_u64(&mut self) -> u64 {
+            0
+        }
+
+        fn fill_bytes(&mut self, to: &mut [u8]) {
+            to.copy_from_slice(&self.0);
+        }
+
+        fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), rand_core::Error> {
+            self.fill_bytes(to);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_published_vectors_hold() {
+        let keys = BubbleKeys::of(&BubbleSecret::from_random(vector("secret").try_into().unwrap()));
+        assert_eq!(keys.directory_receive.to_bytes().as_slice(), vector("directory receive key, seed"));
+        let public = keys.directory_receive.verifying_key().to_bytes();
+        assert_eq!(public.as_slice(), vector("directory receive key, public"));
+        assert_eq!(keys.directory.expose().as_slice(), vector("directory address"));
+        assert_eq!(keys.directory_seal.expose().as_slice(), vector("directory seal key"));
+
+        let inbox = SigningKey::from_bytes(&vector("inbox receive key, seed").try_into().unwrap());
+        assert_eq!(inbox.verifying_key().to_bytes().as_slice(), vector("inbox receive key, public"));
+        let address = Address::of(Kind::Queue, &ReceiveKey::of(&inbox));
+        assert_eq!(address.expose().as_slice(), vector("inbox address"));
+        let seal = keys.inbox(&address);
+        assert_eq!(seal.expose().as_slice(), vector("inbox seal key"));
+
+        let salt = vector("envelope salt");
+        assert_eq!(seal.for_envelope(&salt.clone().try_into().unwrap()).as_slice(), vector("envelope key"));
+        let envelope =
+            crate::envelope::seal(&seal, Kind::Queue, &address, b"salut", &mut Fixed(salt)).unwrap();
+        assert_eq!(Sha256::digest(&envelope).as_slice(), vector("SHA-256 of the envelope of `salut`"));
+    }
+}

@@ -13,6 +13,8 @@ mod conversation;
 mod directory;
 mod envelope;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod hub;
 mod inbox;

@@ -90,9 +90,14 @@ impl Draft<'_> {
             published: self.published.0,
             left: self.left,
         });
-        let signature = device.sign(&signed(directory, &body));
-        parcel::encode(&Signed { version: VERSION, body: &body, signature })
+        sign_raw(&body, device, directory)
     }
+}
+
+/// Signs whatever is in `body`.
+pub(crate) fn sign_raw(body: &[u8], device: &Device, directory: &Address) -> Vec<u8> {
+    let signature = device.sign(&signed(directory, body));
+    parcel::encode(&Signed { version: VERSION, body, signature })
 }
 
 /// The device and serial number that an entry claims, for telling old from new before the costly checks.
