@@ -12,7 +12,7 @@
 import { availableParallelism } from 'node:os';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { runScenario } from './lib/scenario.mjs';
+import { OUT, runScenario } from './lib/scenario.mjs';
 import { scenarios } from './scenarios/all.mjs';
 
 const wanted = [];
@@ -56,8 +56,8 @@ async function work(waiting) {
 }
 
 const seconds = Math.round((performance.now() - began) / 1000);
-mkdirSync('/ws/out/e2e', { recursive: true });
-writeFileSync('/ws/out/e2e/results.json', `${JSON.stringify({ seconds, jobs, results }, null, 2)}\n`);
+mkdirSync(OUT, { recursive: true });
+writeFileSync(`${OUT}/results.json`, `${JSON.stringify({ seconds, jobs, results }, null, 2)}\n`);
 const failed = results.filter((result) => !result.passed);
 console.log(`\n${seconds} s in all, ${jobs} at a time`);
 for (const { name, during } of failed) console.log(`failed: ${name} (${during})`);

@@ -8,7 +8,7 @@ import { Net } from './net.mjs';
 import { Person } from './page.mjs';
 import { chromiumPhone, firefoxPhone } from './phone.mjs';
 
-const OUT = process.env.BULLE_E2E_OUT ?? '/ws/out/e2e';
+export const OUT = process.env.BULLE_E2E_OUT ?? '/ws/out/e2e';
 
 // Gives `{ name, passed, seconds, steps, error?, notes }`; never throws.
 export async function runScenario(name, scenario, tell) {
@@ -52,6 +52,7 @@ export class Stage {
     this.began = began;
     this.tell = tell;
     this.steps = [];
+    this.doing = 'the beginning';
     this.notes = {};
     this.people = [];
     this.planted = [];
