@@ -7,13 +7,15 @@ use client_core::{ChannelEvent, Command, Event, PeerId, Text};
 use js_sys::{Array, Reflect, Uint8Array};
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
-use web_sys::{HtmlElement, HtmlTextAreaElement, MessageEvent, PageTransitionEvent, Worker};
+use web_sys::{
+    BeforeUnloadEvent, HtmlElement, HtmlTextAreaElement, MessageEvent, PageTransitionEvent, Worker,
+};
 
 use crate::bridge::{Secret, ToPage, ToWorker, decode, encode};
 use crate::invitation::{self, Invitation};
 use crate::model::{Model, Stage, Tell};
 use crate::rtc::Connections;
-use crate::stopped;
+use crate::{stopped, text};
 
 mod gate;
 mod parts;
@@ -160,7 +162,11 @@ fn hear_worker(ui: Ui) {
             ui.hear(message);
         }
     });
-    let on_error = Closure::<dyn FnMut()>::new(show_stopped);
+    let on_error = Closure::<dyn FnMut()>::new(move || {
+        // Before it has said anything, the worker was not loaded; afterwards it broke down.
+        let ready = ui.model.with_untracked(|model| model.ready);
+        show_instead(if ready { "stopped" } else { "unreached" });
+    });
     WORKER.with(|worker| {
         if let Some(worker) = worker.get() {
             worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
@@ -189,7 +195,10 @@ fn hear_browser(ui: Ui) {
         }
     });
     for changed in ["online", "offline"] {
-        listen(&window(), changed, |_| wake());
+        listen(&window(), changed, |_| {
+            connections(|all| all.network_changed());
+            wake();
+        });
     }
     listen(&window(), "popstate", move |_| ui.model.update(Model::close));
     listen(&window(), "hashchange", move |_| {
@@ -203,6 +212,8 @@ fn hear_browser(ui: Ui) {
     listen(&window(), "beforeunload", move |event| {
         if ui.model.with_untracked(|model| model.unsent > 0) {
             event.prevent_default();
+            // For browsers that ask only then; none of them shows the text.
+            event.unchecked_ref::<BeforeUnloadEvent>().set_return_value(text::NAME);
         }
     });
     listen(&window(), "pagehide", move |event| {
@@ -220,7 +231,7 @@ fn hear_browser(ui: Ui) {
 }
 
 fn wake() {
-    connections(|all| all.network_changed());
+    connections(Connections::look);
     post(&ToWorker::Wake);
 }
 
@@ -271,7 +282,11 @@ fn take_invitation() -> Option<Result<Invitation, wire::InviteError>> {
 
 /// The plain screen of the first page's HTML; the program itself may be beyond drawing anything.
 fn show_stopped() {
-    for (name, hidden) in [("app", true), ("stopped", false)] {
+    show_instead("stopped");
+}
+
+fn show_instead(screen: &str) {
+    for (name, hidden) in [("app", true), (screen, false)] {
         if let Some(element) = element(name) {
             element.set_hidden(hidden);
         }

@@ -20,6 +20,9 @@ pub(super) const FIELD: &str = "write";
 /// Closer to the end than this counts as being there, in CSS pixels.
 const NEAR_END: i32 = 80;
 
+/// Lines of the field before it scrolls.
+const MAX_ROWS: u32 = 5;
+
 /// What browsers report for keys that an input method takes.
 const KEY_OF_INPUT_METHOD: u32 = 229;
 
@@ -54,6 +57,11 @@ fn conversation(ui: Ui, peer: PeerId) -> impl IntoView {
         .attr("class", "pane talk")
         .attr("data-testid", "conversation")
         .attr("aria-labelledby", "talk-title")
+        .on(ev::keydown, move |event: KeyboardEvent| {
+            if event.key() == "Escape" && !event.is_composing() {
+                ui.back();
+            }
+        })
         .child((
             html::header().attr("class", "bar").child((
                 html::button()
@@ -218,6 +226,7 @@ fn composer(ui: Ui, peer: PeerId, end: End) -> impl IntoView {
             return ui.model.update(|model| model.tell(Tell::NotSent(peer, CommandError::TextTooLong)));
         }
         field.set_value("");
+        fit(&field);
         ui.keep_draft(peer, "");
         end.pin();
         ui.command(Command::Send { peer, text: written.trim_end().into() });
@@ -245,6 +254,7 @@ fn composer(ui: Ui, peer: PeerId, end: End) -> impl IntoView {
                     .on(ev::input, move |_| {
                         if let Some(field) = field.get_untracked() {
                             ui.keep_draft(peer, &field.value());
+                            fit(&field);
                         }
                     })
                     .on(ev::keydown, move |event: KeyboardEvent| {
@@ -264,6 +274,14 @@ fn composer(ui: Ui, peer: PeerId, end: End) -> impl IntoView {
                 .attr("aria-label", text::SEND)
                 .child(parts::picture(|| icon::SEND, "icon turns")),
         ))
+}
+
+/// Makes the field as high as what is written in it, where the style sheet cannot.
+fn fit(field: &HtmlTextAreaElement) {
+    field.set_rows(1);
+    while field.rows() < MAX_ROWS && field.scroll_height() > field.client_height() {
+        field.set_rows(field.rows() + 1);
+    }
 }
 
 /// The end of the log, which the screen follows unless the person has scrolled away from it.
