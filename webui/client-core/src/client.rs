@@ -323,3 +323,6 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

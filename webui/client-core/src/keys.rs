@@ -17,7 +17,7 @@ impl SealKey {
     /// The key of one envelope, used once, so that no nonce can ever repeat.
     pub(crate) fn for_envelope(&self, salt: &[u8; 32]) -> Zeroizing<[u8; 32]> {
         let mut key = Zeroizing::new([0; 32]);
-        expand(&Hkdf::<Sha256>::new(Some(salt), &self.0), &[b"bulle/1 envelope\0"], &mut *key);
+        expand(&Hkdf::<Sha256>::new(Some(salt), &self.0), &[b"bulle/1 envelope\0"], &mut key);
         key
     }
 
@@ -43,7 +43,7 @@ impl BubbleKeys {
     pub(crate) fn of(secret: &BubbleSecret) -> Self {
         let root = Hkdf::<Sha256>::new(Some(b"bulle/1 bubble\0"), secret.expose());
         let mut seed = Zeroizing::new([0; 32]);
-        expand(&root, &[b"bulle/1 directory receive key\0"], &mut *seed);
+        expand(&root, &[b"bulle/1 directory receive key\0"], &mut seed);
         let directory_receive = SigningKey::from_bytes(&seed);
         let directory = Address::of(Kind::Log, &ReceiveKey::of(&directory_receive));
         let mut seal = SealKey([0; 32]);

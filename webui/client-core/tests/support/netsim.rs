@@ -4,6 +4,7 @@
 //! an offer and its answer that both arrive make a connection, if the test lets devices reach each other.
 
 #![allow(dead_code, reason = "each test uses its part")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "a test that breaks should stop")]
 
 use core::time::Duration;
 use std::cmp::Reverse;
