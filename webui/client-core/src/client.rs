@@ -90,6 +90,7 @@ impl Client {
             left: false,
             own_entry: Vec::new(),
             link: Link::new(now),
+            link_told: false,
             turn: Turn::Unknown,
             by_group: HashMap::new(),
             waiting: VecDeque::new(),
@@ -118,18 +119,17 @@ impl Client {
         match command {
             Command::Send { peer, text } => self.send(peer, &text, now, wall)?,
             Command::Open { peer } => self.open(peer, now)?,
-            Command::NetworkChanged => self.network_changed(now, wall),
+            Command::NetworkChanged => self.network_changed(now),
             Command::Leave => self.leave(now, wall),
         }
         self.settle(now);
         Ok(())
     }
 
-    /// The session's carrier opened or closed.
-    pub fn handle_link(&mut self, event: LinkEvent, now: Instant, wall: UnixMillis) {
+    /// The session's carrier opened or closed. `_wall` is there since every input has it.
+    pub fn handle_link(&mut self, event: LinkEvent, now: Instant, _wall: UnixMillis) {
         let todo = self.hub.link.handle_carrier(event, now, &mut self.hub.rng);
         self.act(todo, now);
-        let _ = wall;
         self.settle(now);
     }
 
@@ -225,8 +225,7 @@ impl Client {
         Ok(())
     }
 
-    fn network_changed(&mut self, now: Instant, wall: UnixMillis) {
-        let _ = wall;
+    fn network_changed(&mut self, now: Instant) {
         let todo = self.hub.link.handle_change(now);
         self.act(todo, now);
         for peer in self.directory.ids() {
@@ -256,6 +255,7 @@ impl Client {
             Do::Lose => self.link_lost(now),
             Do::Redial => {
                 self.link_lost(now);
+                self.hub.link_told = true;
                 self.hub.tell(Event::Link(LinkState::Reconnect));
             }
         }

@@ -27,7 +27,7 @@ const RECEIPT_BATCH: Duration = Duration::from_millis(50);
 /// newest one: the peer may have forgotten the private half.
 const PACKAGE_AGE: u64 = 60 * 60 * 1000;
 
-/// Unreadable parcels are reported at most so often.
+/// What is wrong with a peer's parcels is reported at most so often.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// Where a parcel came from.
@@ -92,7 +92,7 @@ impl Conversation {
         let delivery = DeliveryId(hub.random());
         let order = self.next_order;
         let body = Body::Text(TextBody { order, at: wall.0, text: text.clone() });
-        let content = zeroize::Zeroizing::new(body.encode(Some(delivery)));
+        let content = body.encode(Some(delivery));
         self.renew_group(contact, hub).map_err(|_| CommandError::Encryption)?;
         let (group, generation, sealed) = self.seal(&content, hub).map_err(|_| CommandError::Encryption)?;
         self.next_order += 1;
@@ -268,12 +268,18 @@ impl Conversation {
             GroupError::Change => hub.counters.changes += 1,
             GroupError::Malformed | GroupError::Impersonation | GroupError::Library => hub.counters.parcels += 1,
         }
-        let calm = self.complained.is_none_or(|at| at + COMPLAIN_EVERY <= now);
         if error == GroupError::Impersonation {
-            hub.notice(Notice::Impersonation { peer: contact.id });
-        } else if is_message && calm {
+            self.complain(Notice::Impersonation { peer: contact.id }, hub, now);
+        } else if is_message {
+            self.complain(Notice::Unreadable { peer: contact.id }, hub, now);
+        }
+    }
+
+    /// Tells the person what is wrong with what comes from this peer, not too often.
+    pub(crate) fn complain(&mut self, notice: Notice, hub: &mut Hub, now: Instant) {
+        if self.complained.is_none_or(|at| at + COMPLAIN_EVERY <= now) {
             self.complained = Some(now);
-            hub.notice(Notice::Unreadable { peer: contact.id });
+            hub.notice(notice);
         }
     }
 

@@ -69,6 +69,8 @@ pub(crate) struct Hub {
     /// The own directory entry as it was published last, for invitations.
     pub(crate) own_entry: Vec<u8>,
     pub(crate) link: Link,
+    /// Whether the owner was told that the link is up, or is being made.
+    pub(crate) link_told: bool,
     pub(crate) turn: Turn,
     /// Which peer a group is with. Bounded by the groups of all peers.
     pub(crate) by_group: HashMap<GroupTag, PeerId>,

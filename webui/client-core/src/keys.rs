@@ -29,7 +29,7 @@ impl SealKey {
 
 /// What a member derives from the bubble's secret.
 pub(crate) struct BubbleKeys {
-    root: Hkdf<Sha256>,
+    root: Zeroizing<[u8; 32]>,
     /// Reads the directory log; every member holds it.
     pub(crate) directory_receive: SigningKey,
     /// Where the directory log is, which also names the bubble in signatures.
@@ -41,22 +41,28 @@ pub(crate) struct BubbleKeys {
 impl BubbleKeys {
     /// Derives them.
     pub(crate) fn of(secret: &BubbleSecret) -> Self {
-        let root = Hkdf::<Sha256>::new(Some(b"bulle/1 bubble\0"), secret.expose());
+        let (prk, _) = Hkdf::<Sha256>::extract(Some(b"bulle/1 bubble\0"), secret.expose());
+        let root = Zeroizing::new(<[u8; 32]>::from(prk));
         let mut seed = Zeroizing::new([0; 32]);
-        expand(&root, &[b"bulle/1 directory receive key\0"], &mut seed);
+        expand(&from_root(&root), &[b"bulle/1 directory receive key\0"], &mut seed);
         let directory_receive = SigningKey::from_bytes(&seed);
         let directory = Address::of(Kind::Log, &ReceiveKey::of(&directory_receive));
         let mut seal = SealKey([0; 32]);
-        expand(&root, &[b"bulle/1 directory\0"], &mut seal.0);
+        expand(&from_root(&root), &[b"bulle/1 directory\0"], &mut seal.0);
         Self { root, directory_receive, directory, directory_seal: seal }
     }
 
     /// The key that seals what is deposited in an inbox.
     pub(crate) fn inbox(&self, address: &Address) -> SealKey {
         let mut seal = SealKey([0; 32]);
-        expand(&self.root, &[b"bulle/1 inbox\0", address.expose()], &mut seal.0);
+        expand(&from_root(&self.root), &[b"bulle/1 inbox\0", address.expose()], &mut seal.0);
         seal
     }
+}
+
+/// The root is a pseudorandom key already.
+fn from_root(root: &[u8; 32]) -> Hkdf<Sha256> {
+    Hkdf::from_prk(root).expect("32 bytes are a whole hash")
 }
 
 /// HKDF-Expand to 32 bytes, which is within what SHA-256 can give.

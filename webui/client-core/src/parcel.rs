@@ -4,6 +4,7 @@
 use core::fmt;
 
 use minicbor::{Decode, Encode};
+use zeroize::Zeroizing;
 
 use crate::api::{Signal, Text};
 use crate::group::suite::GroupTag;
@@ -175,15 +176,29 @@ pub(crate) struct SignalBody {
 }
 
 impl Body {
-    /// The bytes of the content that carries it.
-    pub(crate) fn encode(&self, delivery: Option<DeliveryId>) -> Vec<u8> {
-        let (kind, body) = match self {
-            Self::Text(body) => (0, encode(body)),
-            Self::Receipt(body) => (1, encode(body)),
-            Self::Signal(body) => (2, encode(body)),
-            Self::Unknown => (u8::MAX, Vec::new()),
+    /// The bytes of the content that carries it, with room made before, so that no copy of the words is left
+    /// behind where a vector grew.
+    pub(crate) fn encode(&self, delivery: Option<DeliveryId>) -> Zeroizing<Vec<u8>> {
+        let room = match self {
+            Self::Text(body) => body.text.len() + 64,
+            Self::Receipt(_) | Self::Signal(_) | Self::Unknown => 0,
         };
-        encode(&Content { version: VERSION, kind, delivery, body: &body })
+        let mut body = Zeroizing::new(Vec::with_capacity(room));
+        match self {
+            Self::Text(text) => encode_into(text, &mut body),
+            Self::Receipt(receipt) => encode_into(receipt, &mut body),
+            Self::Signal(signal) => encode_into(signal, &mut body),
+            Self::Unknown => {}
+        }
+        let kind = match self {
+            Self::Text(_) => 0,
+            Self::Receipt(_) => 1,
+            Self::Signal(_) => 2,
+            Self::Unknown => u8::MAX,
+        };
+        let mut content = Zeroizing::new(Vec::with_capacity(room + 64));
+        encode_into(&Content { version: VERSION, kind, delivery, body: &body }, &mut content);
+        content
     }
 
     /// The body of `content`, within its limits.
@@ -220,7 +235,13 @@ pub(crate) enum ParcelError {
 
 /// Encodes into a new vector.
 pub(crate) fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
-    minicbor::to_vec(value).expect("a vector takes every byte, and no field fails to encode")
+    let mut bytes = Vec::new();
+    encode_into(value, &mut bytes);
+    bytes
+}
+
+fn encode_into<T: Encode<()>>(value: &T, bytes: &mut Vec<u8>) {
+    minicbor::encode(value, bytes).expect("a vector takes every byte, and no field fails to encode");
 }
 
 /// Decodes exactly one `T`.

@@ -69,12 +69,12 @@ impl Client {
                 self.hub.by_group.insert(tag, id);
                 Some(id)
             }
-            Err(GroupError::Impersonation) => {
-                self.hub.notice(Notice::Impersonation { peer: id });
-                None
-            }
-            Err(GroupError::Malformed | GroupError::Change | GroupError::Library) => {
-                self.hub.notice(Notice::Unreadable { peer: id });
+            Err(error) => {
+                let notice = match error {
+                    GroupError::Impersonation => Notice::Impersonation { peer: id },
+                    GroupError::Malformed | GroupError::Change | GroupError::Library => Notice::Unreadable { peer: id },
+                };
+                conversation.complain(notice, &mut self.hub, now);
                 None
             }
         }

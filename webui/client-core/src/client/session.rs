@@ -21,8 +21,10 @@ impl Client {
     /// Takes one frame apart.
     pub(super) fn node_frame(&mut self, frame: &[u8], now: Instant, wall: UnixMillis) {
         let Ok(frame) = NodeFrame::decode(frame) else {
+            if self.hub.counters.frames == 0 {
+                self.hub.notice(Notice::NodeMalformed);
+            }
             self.hub.counters.frames += 1;
-            self.hub.notice(Notice::NodeMalformed);
             return;
         };
         match frame {
@@ -94,7 +96,9 @@ impl Client {
         if matches!(self.hub.turn, Turn::Asked) {
             self.hub.turn = Turn::Unknown;
         }
-        self.hub.tell(Event::Link(LinkState::Down));
+        if core::mem::replace(&mut self.hub.link_told, false) {
+            self.hub.tell(Event::Link(LinkState::Down));
+        }
         for peer in self.directory.ids() {
             self.with_conversation(peer, |conversation, contact, hub| {
                 conversation.handle_link_lost(contact, hub, now);
@@ -143,6 +147,7 @@ impl Client {
     /// The inbox is being read: everything may go.
     fn reading(&mut self, now: Instant) {
         self.hub.link.handle_reading();
+        self.hub.link_told = true;
         self.hub.tell(Event::Link(LinkState::Up));
         self.drive_all(now);
     }

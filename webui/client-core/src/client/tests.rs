@@ -98,7 +98,7 @@ impl Fixture {
     }
 }
 
-fn text(order: u64, delivery: DeliveryId) -> Vec<u8> {
+fn text(order: u64, delivery: DeliveryId) -> Zeroizing<Vec<u8>> {
     Body::Text(TextBody { order, at: 0, text: "words".into() }).encode(Some(delivery))
 }
 
