@@ -177,3 +177,6 @@ pub fn spawn(
     let thread = std::thread::Builder::new().name("turn".to_owned()).spawn(move || event_loop.run())?;
     Ok(TurnHandle { commands, waker, counters, listening, thread: Some(thread) })
 }
+
+#[cfg(test)]
+mod tests;

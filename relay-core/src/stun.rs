@@ -15,7 +15,8 @@ mod reply;
 pub use binding::answer_binding;
 pub use integrity::{HashAlgorithm, IntegrityKey};
 pub use message::{
-    Attribute, Attributes, Class, DecodeError, HEADER_LEN, Integrity, MAGIC_COOKIE, Message, Method, TransactionId,
+    Attribute, Attributes, Class, DecodeError, HEADER_LEN, Integrity, MAGIC_COOKIE, Message, Method,
+    TransactionId,
 };
 pub use reply::{MAX_REPLY, Reply};
 

@@ -1,4 +1,5 @@
 //! Every input that a search has found is played again, and a short search goes along.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
 use relay_core::{stun, turn};
@@ -57,7 +58,10 @@ fn operation() -> impl Strategy<Value = Vec<u8>> {
             bytes.extend(value);
             bytes
         });
-    let request = (prop_oneof![Just(3_u8), Just(4), Just(8), Just(9), 0..16_u8], proptest::collection::vec(attribute, 0..4))
+    let request = (
+        prop_oneof![Just(3_u8), Just(4), Just(8), Just(9), 0..16_u8],
+        proptest::collection::vec(attribute, 0..4),
+    )
         .prop_map(|(method, attributes)| [vec![0, method], attributes.concat()].concat());
     let data = proptest::collection::vec(any::<u8>(), 0..60);
     let channel_data = Just(vec![0x40, 0, 0, 1, 7]);

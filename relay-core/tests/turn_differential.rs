@@ -9,6 +9,7 @@
 //! - DONT-FRAGMENT and EVEN-PORT (the other takes them and does nothing);
 //! - an Allocate that is sent again (ours answers again; the other says 437);
 //! - what happens in the very instant in which something expires: all moments here lie beside them.
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -20,10 +21,13 @@ use relay_core::turn::{
     Config, CredentialSecret, Credentials, Effect, FiveTuple, Forward, HEADROOM, Limits, PeerPolicy, Refusal,
     RelayAddresses, RelayId, Server, TAILROOM,
 };
-use stun_types::attribute::{Attribute as _, AttributeFromRaw, AttributeStaticType, ErrorCode, Nonce, Realm, Username, XorMappedAddress};
+use stun_types::attribute::{
+    Attribute as _, AttributeFromRaw, AttributeStaticType, ErrorCode, Nonce, Realm, Username,
+    XorMappedAddress,
+};
 use stun_types::message::{
-    IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageClass, MessageWrite, MessageWriteExt, MessageWriteVec,
-    Method,
+    IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageClass, MessageWrite, MessageWriteExt,
+    MessageWriteVec, Method,
 };
 use turn_server_proto::api::{Transmit, TurnServerApi, TurnServerPollRet};
 use turn_server_proto::server::TurnServer;
@@ -32,6 +36,7 @@ use turn_types::attribute::{
     XorPeerAddress, XorRelayedAddress,
 };
 use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, DATA, REFRESH, SEND};
+use turn_types::transmit::TransmitBuild;
 use turn_types::{AddressFamily, TransportType};
 
 const SERVER: &str = "10.0.0.1:3478";
@@ -142,7 +147,9 @@ struct Pair {
     transaction: u128,
 }
 
-/// A request for one of the two servers: the nonces differ.
+/// Datagrams, and where they go.
+type Sent = Vec<(SocketAddr, Vec<u8>)>;
+/// What is added to a request, once for each of the two servers: their nonces differ.
 type Attributes<'a> = [&'a dyn Fn(&mut MessageWriteVec)];
 
 impl Pair {
@@ -235,7 +242,9 @@ impl Pair {
                 TurnServerPollRet::SocketClose { .. } => {}
                 TurnServerPollRet::WaitUntil(until) if until <= now => {}
                 TurnServerPollRet::WaitUntil(_) => break,
-                TurnServerPollRet::TcpConnect { .. } | TurnServerPollRet::TcpClose { .. } => panic!("nobody uses TCP"),
+                TurnServerPollRet::TcpConnect { .. } | TurnServerPollRet::TcpClose { .. } => {
+                    panic!("nobody uses TCP")
+                }
             }
         }
         let mut answers = Vec::new();
@@ -252,17 +261,23 @@ impl Pair {
     }
 
     /// What the other sends: answers to the client, and data to peers.
-    fn give_theirs(&mut self, bytes: &[u8], from: SocketAddr, to: SocketAddr) -> Vec<(SocketAddr, Vec<u8>)> {
+    fn give_theirs(&mut self, bytes: &[u8], from: SocketAddr, to: SocketAddr) -> Sent {
         let now = self.their_now();
         let sent = self.theirs.recv(Transmit::new(bytes.to_vec(), TransportType::Udp, from, to), now);
-        let mut out: Vec<(SocketAddr, Vec<u8>)> =
-            sent.map(|sent| sent.build()).map(|sent| (sent.to, sent.data)).into_iter().collect();
+        let mut out: Sent =
+            sent.map(TransmitBuild::build).map(|sent| (sent.to, sent.data)).into_iter().collect();
         out.extend(self.drain_theirs().into_iter().map(|answer| (from, answer)));
         out
     }
 
     /// Sends a signed request to both, each with its own nonce.
-    fn request(&mut self, client: usize, as_user: usize, method: Method, attributes: &Attributes<'_>) -> (Answer, Answer) {
+    fn request(
+        &mut self,
+        client: usize,
+        as_user: usize,
+        method: Method,
+        attributes: &Attributes<'_>,
+    ) -> (Answer, Answer) {
         self.request_with(client, as_user, "", method, attributes)
     }
 
@@ -293,7 +308,8 @@ impl Pair {
             message.add_attribute(&Username::new(&username).unwrap()).unwrap();
             message.add_attribute(&realm).unwrap();
             message.add_attribute(&nonce).unwrap();
-            let key = LongTermKeyCredentials::new(username.clone(), password.clone(), realm.realm().to_owned());
+            let key =
+                LongTermKeyCredentials::new(username.clone(), password.clone(), realm.realm().to_owned());
             message.add_message_integrity(&key.into(), IntegrityAlgorithm::Sha1).unwrap();
             message.finish()
         };
@@ -304,16 +320,22 @@ impl Pair {
     }
 
     /// A datagram of a client to both: what comes out at the peers.
-    fn client_data(&mut self, client: usize, bytes: &[u8]) -> (Vec<(SocketAddr, Vec<u8>)>, Vec<(SocketAddr, Vec<u8>)>) {
+    fn client_data(&mut self, client: usize, bytes: &[u8]) -> (Sent, Sent) {
         let from = client_address(client);
         let (forward, answers) = self.give_ours(bytes, from);
         assert!(answers.is_empty(), "data is not answered");
-        let ours = forward.map(|forward| (*forward.to.expose(), written(bytes, &forward))).into_iter().collect();
+        let ours =
+            forward.map(|forward| (*forward.to.expose(), written(bytes, &forward))).into_iter().collect();
         (ours, self.give_theirs(bytes, from, address(SERVER)))
     }
 
     /// A datagram of a peer to both: what the client receives, with the transaction of an indication left out.
-    fn peer_data(&mut self, relayed: SocketAddr, peer: SocketAddr, bytes: &[u8]) -> (Vec<Received>, Vec<Received>) {
+    fn peer_data(
+        &mut self,
+        relayed: SocketAddr,
+        peer: SocketAddr,
+        bytes: &[u8],
+    ) -> (Vec<Received>, Vec<Received>) {
         let relay = self.bound.iter().find(|(_, bound)| *bound == relayed).map(|(relay, _)| *relay).unwrap();
         let ours = self
             .ours
@@ -337,9 +359,15 @@ impl Pair {
             Step::Allocate { client, family } => {
                 let family = |message: &mut MessageWriteVec| match family {
                     Wish::None => {}
-                    Wish::V4 => message.add_attribute(&RequestedAddressFamily::new(AddressFamily::IPV4)).unwrap(),
-                    Wish::V6 => message.add_attribute(&RequestedAddressFamily::new(AddressFamily::IPV6)).unwrap(),
-                    Wish::Both => message.add_attribute(&AdditionalAddressFamily::new(AddressFamily::IPV6)).unwrap(),
+                    Wish::V4 => {
+                        message.add_attribute(&RequestedAddressFamily::new(AddressFamily::IPV4)).unwrap();
+                    }
+                    Wish::V6 => {
+                        message.add_attribute(&RequestedAddressFamily::new(AddressFamily::IPV6)).unwrap();
+                    }
+                    Wish::Both => {
+                        message.add_attribute(&AdditionalAddressFamily::new(AddressFamily::IPV6)).unwrap();
+                    }
                 };
                 let answers = self.request(*client, *client, ALLOCATE, &[&udp, &family]);
                 if answers.0.code.is_none() {
@@ -391,7 +419,9 @@ impl Pair {
                 // Both say no; which of two mistakes they name first is theirs to choose.
                 let either = [Some(400), Some(443)];
                 prop_assert_eq!(ours.code == Some(437), theirs.code == Some(437));
-                prop_assert!(ours.code == Some(437) || (either.contains(&ours.code) && either.contains(&theirs.code)));
+                prop_assert!(
+                    ours.code == Some(437) || (either.contains(&ours.code) && either.contains(&theirs.code))
+                );
                 return Ok(());
             }
             Step::WrongPassword { client } => self.request_with(*client, *client, "x", ALLOCATE, &[&udp]),
@@ -433,7 +463,8 @@ impl Pair {
             }
             Step::Peer { client, v6, peer, data } => {
                 let relayed = relayed[*client].iter().find(|address| address.is_ipv6() == *v6);
-                let Some(relayed) = relayed.filter(|one| self.bound.iter().any(|(_, bound)| bound == *one)) else {
+                let Some(relayed) = relayed.filter(|one| self.bound.iter().any(|(_, bound)| bound == *one))
+                else {
                     return Ok(());
                 };
                 let peer = address(PEERS[*peer]);

@@ -24,6 +24,8 @@ use crate::clocks::Clocks;
 
 /// Datagrams taken from one socket before the others have their turn.
 const BUDGET: usize = 64;
+/// Errors taken from one socket before it is left until it has something new.
+const MAX_ERRORS: u32 = 8;
 /// Events taken from the system at once.
 const EVENTS: usize = 1024;
 /// Listening sockets: one per address of the machine.
@@ -42,6 +44,9 @@ pub(super) enum Command {
 }
 
 struct Listening {
+    /// As it was asked for: with port 0 where any will do.
+    wanted: SocketAddr,
+    /// As it is.
     address: SocketAddr,
     socket: UdpSocket,
 }
@@ -185,6 +190,7 @@ impl EventLoop {
 
     /// Takes datagrams from the socket of `token` until it is empty or its budget is used up.
     fn receive(&mut self, token: Token, now: Instant, wall: UnixSeconds) {
+        let mut errors = 0;
         for _ in 0..BUDGET {
             let Some(room) = self.buffer.get_mut(HEADROOM..HEADROOM + MAX_DATAGRAM + 1) else { return };
             let received = if token.0 < FIRST_RELAY {
@@ -200,8 +206,12 @@ impl EventLoop {
             let (length, from, source) = match received {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // An ICMP error of an earlier datagram: it concerns nobody else.
-                Err(_) => continue,
+                // An error of an earlier datagram concerns nobody else; a socket that gives nothing else is left.
+                Err(_) if errors < MAX_ERRORS => {
+                    errors += 1;
+                    continue;
+                }
+                Err(_) => return,
             };
             let bytes = self.buffer.get(HEADROOM..HEADROOM + length).unwrap_or_default();
             let forward = match source {
@@ -284,13 +294,13 @@ impl EventLoop {
         for place in &mut self.listening {
             if place
                 .as_ref()
-                .is_some_and(|listening| !wanted.iter().any(|(address, _)| *address == listening.address))
+                .is_some_and(|listening| !wanted.iter().any(|(address, _)| *address == listening.wanted))
             {
                 *place = None;
             }
         }
         for (address, named) in wanted {
-            if listening_socket(&self.listening, address).is_some() {
+            if self.listening.iter().flatten().any(|listening| listening.wanted == address) {
                 continue;
             }
             match self.listen(address) {
@@ -299,7 +309,7 @@ impl EventLoop {
                 Err(error) if !named && error.kind() == io::ErrorKind::AddrNotAvailable => {}
                 Err(error) if first_time => return Err(sockets::listen_error(error, address.port())),
                 Err(error) => {
-                    tracing::warn!(kind = ?error.kind(), "TURN cannot listen on a new address of this machine")
+                    tracing::warn!(kind = ?error.kind(), "TURN cannot listen on a new address of this machine");
                 }
             }
         }
@@ -320,20 +330,20 @@ impl EventLoop {
         Ok(())
     }
 
-    fn listen(&mut self, address: SocketAddr) -> io::Result<()> {
+    fn listen(&mut self, wanted: SocketAddr) -> io::Result<()> {
         let free = self.listening.iter().position(Option::is_none);
         let index = free.unwrap_or(self.listening.len());
         if index >= MAX_LISTENING {
             return Ok(());
         }
-        let mut socket = sockets::bind_server(address)?;
+        let mut socket = sockets::bind_server(wanted)?;
         self.poll.registry().register(&mut socket, Token(FIRST_LISTENING + index), Interest::READABLE)?;
         let address = socket.local_addr()?;
         if index == self.listening.len() {
             self.listening.push(None);
         }
         if let Some(place) = self.listening.get_mut(index) {
-            *place = Some(Listening { address, socket });
+            *place = Some(Listening { wanted, address, socket });
         }
         Ok(())
     }
@@ -392,4 +402,34 @@ fn relay_index(relay: RelayId) -> usize {
             Family::V4 => 0,
             Family::V6 => 1,
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn sockets_outlive_another_look_at_the_addresses() {
+        let config =
+            TurnConfig { listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))], ..TurnConfig::default() };
+        let secret = CredentialSecret::from_bytes(b"secret");
+        let clocks = Arc::new(Clocks::new(None));
+        let (_commands, inbox) = channel();
+        let mut event_loop = EventLoop::new(config, secret, clocks, inbox, Arc::default()).unwrap();
+        let before = event_loop.listening();
+        event_loop.follow_addresses().unwrap();
+        assert_eq!(event_loop.listening(), before);
+        assert_ne!(before[0].port(), 0);
+    }
+
+    #[test]
+    fn an_unspecified_address_stands_for_those_of_this_machine() {
+        let local = addresses::local().unwrap();
+        let v4 = wanted(&[SocketAddr::from(([0, 0, 0, 0], 9))], &local);
+        let both = wanted(&["[::]:9".parse().unwrap(), "0.0.0.0:9".parse().unwrap()], &local);
+        assert!(!v4.is_empty() && v4.iter().all(|(address, named)| address.is_ipv4() && !named));
+        assert!(both.len() >= v4.len() && both.iter().all(|(address, _)| !address.ip().is_unspecified()));
+    }
 }

@@ -21,7 +21,8 @@ pub fn answer_binding(message: &Message<'_>, client: SocketAddr) -> Option<Reply
     if message.class() != Class::Request || message.method() != Method::Binding {
         return None;
     }
-    let unknown = message.attributes().any(|a| a.comprehension_required() && !is_known(AttributeType::new(a.kind)));
+    let unknown =
+        message.attributes().any(|a| a.comprehension_required() && !is_known(AttributeType::new(a.kind)));
     if unknown {
         return Some(unknown_attributes(message, is_known).finish());
     }

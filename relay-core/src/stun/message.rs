@@ -7,8 +7,8 @@
 use core::net::SocketAddr;
 
 use stun_types::attribute::{
-    AttributeFromRaw, AttributeStaticType, AttributeType, Fingerprint, MessageIntegrity, MessageIntegritySha256,
-    RawAttribute,
+    AttributeFromRaw, AttributeStaticType, AttributeType, Fingerprint, MessageIntegrity,
+    MessageIntegritySha256, RawAttribute,
 };
 use thiserror::Error;
 
@@ -151,7 +151,10 @@ impl<'a> Message<'a> {
         let kind = u16::from_be_bytes([k0, k1]);
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         let cookie = u32::from_be_bytes([c0, c1, c2, c3]);
-        if kind & 0xC000 != 0 || cookie != MAGIC_COOKIE || !length.is_multiple_of(4) || HEADER_LEN + length != bytes.len()
+        if kind & 0xC000 != 0
+            || cookie != MAGIC_COOKIE
+            || !length.is_multiple_of(4)
+            || HEADER_LEN + length != bytes.len()
         {
             return Err(DecodeError::NotStun);
         }
@@ -264,7 +267,9 @@ impl<'a> Message<'a> {
                 }
                 let stronger = match self.integrity {
                     None => true,
-                    Some(first) => first.algorithm == HashAlgorithm::Sha1 && algorithm == HashAlgorithm::Sha256,
+                    Some(first) => {
+                        first.algorithm == HashAlgorithm::Sha1 && algorithm == HashAlgorithm::Sha256
+                    }
                 };
                 if stronger {
                     self.integrity = Some(Integrity { algorithm, value: attribute.value, start: at });

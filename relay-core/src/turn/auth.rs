@@ -105,12 +105,14 @@ impl Authenticator {
                 key: IntegrityKey::sha256(username, &self.realm, &password),
                 algorithm: HashAlgorithm::Sha256,
             },
-            Some(HashAlgorithm::Sha1) => {
-                Signer { key: IntegrityKey::md5(username, &self.realm, &password), algorithm: HashAlgorithm::Sha256 }
-            }
-            None => {
-                Signer { key: IntegrityKey::md5(username, &self.realm, &password), algorithm: HashAlgorithm::Sha1 }
-            }
+            Some(HashAlgorithm::Sha1) => Signer {
+                key: IntegrityKey::md5(username, &self.realm, &password),
+                algorithm: HashAlgorithm::Sha256,
+            },
+            None => Signer {
+                key: IntegrityKey::md5(username, &self.realm, &password),
+                algorithm: HashAlgorithm::Sha1,
+            },
         };
         if !message.verify(&signer.key) {
             return Err(Refusal::Unauthorized);

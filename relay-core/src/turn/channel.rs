@@ -131,8 +131,9 @@ impl Channels {
         self.by_number.retain(|binding| keep(binding));
         if self.by_number.len() != before {
             let by_number = &self.by_number;
-            self.by_peer
-                .retain(|(_, number)| by_number.binary_search_by_key(number, |binding| binding.number).is_ok());
+            self.by_peer.retain(|(_, number)| {
+                by_number.binary_search_by_key(number, |binding| binding.number).is_ok()
+            });
         }
     }
 }

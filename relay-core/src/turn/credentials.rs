@@ -82,7 +82,9 @@ impl Credentials {
     /// The password that belongs to `username`.
     pub(super) fn password(&self, username: &str) -> Zeroizing<String> {
         // HMAC takes a key of any length.
-        let Ok(mut mac) = <Hmac<Sha1> as KeyInit>::new_from_slice(&self.secret.0) else { return Zeroizing::default() };
+        let Ok(mut mac) = <Hmac<Sha1> as KeyInit>::new_from_slice(&self.secret.0) else {
+            return Zeroizing::default();
+        };
         mac.update(username.as_bytes());
         Zeroizing::new(base64::encode(&mac.finalize().into_bytes()))
     }
@@ -142,6 +144,9 @@ mod tests {
     fn nothing_secret_is_printed() {
         let credentials = Credentials::new(CredentialSecret::from_bytes(b"north"));
         let minted = credentials.mint(Duration::from_secs(60), UnixSeconds(1), &mut FixedRng(1));
-        assert_eq!(format!("{credentials:?}{minted:?}"), "Credentials { secret: CredentialSecret(..) }Minted(..)");
+        assert_eq!(
+            format!("{credentials:?}{minted:?}"),
+            "Credentials { secret: CredentialSecret(..) }Minted(..)"
+        );
     }
 }

@@ -8,8 +8,8 @@ use rand_core::{CryptoRng, Error, RngCore};
 use stun_types::attribute::{AttributeStaticType, Nonce, Realm, Username};
 
 use super::{
-    Config, CredentialSecret, Credentials, Effect, FiveTuple, Forward, HEADROOM, Out, PeerPolicy, RelayAddresses, RelayId,
-    Server, TAILROOM,
+    Config, CredentialSecret, Credentials, Effect, FiveTuple, Forward, HEADROOM, Out, PeerPolicy,
+    RelayAddresses, RelayId, Server, TAILROOM,
 };
 use crate::stun::{HashAlgorithm, IntegrityKey, MAX_REPLY, Message, Reply};
 
@@ -59,8 +59,9 @@ struct World {
 impl World {
     fn new() -> Self {
         let secret = CredentialSecret::from_bytes(b"fuzz");
-        let minted = Credentials::new(secret.clone()).mint(Duration::from_secs(100_000), WALL, &mut FixedRng(1));
-        let [v4, v6] = ["10.0.0.1", "fd00::1"].map(|ip| ip.parse::<IpAddr>());
+        let minted =
+            Credentials::new(secret.clone()).mint(Duration::from_secs(100_000), WALL, &mut FixedRng(1));
+        let [v4, v6] = ["10.0.0.1", "fd00::1"].map(str::parse::<IpAddr>);
         let (own, other_family) = match (v4, v6) {
             (Ok(v4), Ok(v6)) => (vec![v4, v6], vec![(v4, v6)]),
             (Ok(_) | Err(_), _) => (Vec::new(), Vec::new()),
@@ -73,7 +74,10 @@ impl World {
         Self {
             key: IntegrityKey::md5(&minted.username, &config.realm, &minted.password),
             server: Server::new(config, secret, FixedRng(2)),
-            five_tuple: FiveTuple::udp(SocketAddr::from(([192, 0, 2, 1], 9)), SocketAddr::from(([10, 0, 0, 1], 3478))),
+            five_tuple: FiveTuple::udp(
+                SocketAddr::from(([192, 0, 2, 1], 9)),
+                SocketAddr::from(([10, 0, 0, 1], 3478)),
+            ),
             now: Instant::from_millis(1_000),
             bound: Vec::new(),
             username: minted.username.clone(),
@@ -84,7 +88,10 @@ impl World {
     fn client(&mut self, datagram: &[u8]) {
         let forward = self.server.handle_client_input(datagram, self.five_tuple, self.now, WALL);
         if let Some(forward) = &forward {
-            assert!(matches!(forward.out, Out::Relay(relay) if self.bound.contains(&relay)), "to a socket that is bound");
+            assert!(
+                matches!(forward.out, Out::Relay(relay) if self.bound.contains(&relay)),
+                "to a socket that is bound"
+            );
         }
         check(datagram, forward);
         self.drain();
@@ -92,7 +99,10 @@ impl World {
 
     fn peer(&mut self, which: usize, datagram: &[u8]) {
         let peer = PEERS.get(which % PEERS.len()).and_then(|peer| peer.parse().ok());
-        let (Some(peer), Some(relay)) = (peer, self.bound.get(which % self.bound.len().max(1)).copied()) else { return };
+        let (Some(peer), Some(relay)) = (peer, self.bound.get(which % self.bound.len().max(1)).copied())
+        else {
+            return;
+        };
         let forward = self.server.handle_peer_input(datagram, peer, relay, self.now);
         check(datagram, forward);
         self.drain();
@@ -128,7 +138,8 @@ impl World {
         let request = self.request(0x0003);
         self.server.handle_client_input(request.as_bytes(), self.five_tuple, self.now, WALL);
         let reply = self.server.poll_transmit().map(|transmit| transmit.reply);
-        let nonce = reply.as_ref().and_then(|reply| Message::decode(reply.as_bytes()).ok()?.find(Nonce::TYPE));
+        let nonce =
+            reply.as_ref().and_then(|reply| Message::decode(reply.as_bytes()).ok()?.find(Nonce::TYPE));
         nonce.map(|nonce| nonce.value.to_vec()).unwrap_or_default()
     }
 
@@ -182,7 +193,8 @@ pub fn client_input(data: &[u8]) {
 pub fn peer_input(data: &[u8]) {
     let mut world = World::new();
     let peer = SocketAddr::from(([192, 0, 2, 2], 9));
-    let relay = RelayId { allocation: super::AllocationId { slot: 0, generation: 0 }, family: super::Family::V4 };
+    let relay =
+        RelayId { allocation: super::AllocationId { slot: 0, generation: 0 }, family: super::Family::V4 };
     assert!(world.server.handle_peer_input(data, peer, relay, Instant::ZERO).is_none(), "nobody is there");
     let transaction = crate::stun::TransactionId([7; 12]);
     check(data, Forward::data_indication(world.five_tuple, peer, transaction, data.len()));

@@ -303,7 +303,9 @@ impl<R: RngCore + CryptoRng> Server<R> {
             ) if bytes.len() <= super::limits::MAX_REQUEST => {
                 self.handle_request(&message, five_tuple, now, wall);
             }
-            (Class::Request | Class::Indication | Class::Success | Class::Error, _) => self.counters.dropped += 1,
+            (Class::Request | Class::Indication | Class::Success | Class::Error, _) => {
+                self.counters.dropped += 1;
+            }
         }
         None
     }

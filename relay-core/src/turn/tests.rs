@@ -13,12 +13,12 @@ use core::time::Duration;
 
 use base::{Instant, UnixSeconds};
 use stun_types::attribute::{
-    Attribute as _, AttributeFromRaw, AttributeStaticType, AttributeWrite, ErrorCode, Nonce, PasswordAlgorithm, PasswordAlgorithmValue,
-    PasswordAlgorithms, Realm, Username,
+    Attribute as _, AttributeFromRaw, AttributeStaticType, AttributeWrite, ErrorCode, Nonce,
+    PasswordAlgorithm, PasswordAlgorithmValue, PasswordAlgorithms, Realm, Username,
 };
 use stun_types::message::{
-    IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageClass, MessageWrite, MessageWriteExt, MessageWriteVec,
-    Method,
+    IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageClass, MessageWrite, MessageWriteExt,
+    MessageWriteVec, Method,
 };
 use turn_types::attribute::{Lifetime, RequestedTransport, XorPeerAddress, XorRelayedAddress};
 use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH, SEND};
@@ -213,7 +213,12 @@ impl Client {
         }
     }
 
-    fn ask_unsigned(&mut self, world: &mut World, method: Method, attributes: &[&dyn AttributeWrite]) -> Vec<u8> {
+    fn ask_unsigned(
+        &mut self,
+        world: &mut World,
+        method: Method,
+        attributes: &[&dyn AttributeWrite],
+    ) -> Vec<u8> {
         let request = self.build(method, attributes).finish();
         let (forward, replies) = world.client(&request, self.five_tuple);
         assert!(forward.is_none());
@@ -259,7 +264,8 @@ impl Client {
 
     fn permit(&mut self, world: &mut World, peers: &[SocketAddr]) -> Vec<u8> {
         let transaction = (self.transaction + 1).into();
-        let peers: Vec<XorPeerAddress> = peers.iter().map(|peer| XorPeerAddress::new(*peer, transaction)).collect();
+        let peers: Vec<XorPeerAddress> =
+            peers.iter().map(|peer| XorPeerAddress::new(*peer, transaction)).collect();
         let mut attributes: Vec<&dyn AttributeWrite> = Vec::new();
         for peer in &peers {
             attributes.push(peer);
@@ -292,7 +298,9 @@ impl Client {
         let (forward, replies) = world.client(bytes, self.five_tuple);
         assert!(replies.is_empty(), "data is never answered");
         let forward = forward?;
-        assert!(matches!(forward.out, Out::Relay(relay) if world.bound.iter().any(|(bound, _)| *bound == relay)));
+        assert!(
+            matches!(forward.out, Out::Relay(relay) if world.bound.iter().any(|(bound, _)| *bound == relay))
+        );
         Some((*forward.to.expose(), written(bytes, &forward)))
     }
 }

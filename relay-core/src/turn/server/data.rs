@@ -18,7 +18,12 @@ use crate::stun::{Message, TransactionId};
 
 impl<R: RngCore + CryptoRng> Server<R> {
     /// ChannelData from a client: to the peer that the channel is bound to.
-    pub(super) fn client_channel_data(&self, bytes: &[u8], five_tuple: FiveTuple, now: Instant) -> Option<Forward> {
+    pub(super) fn client_channel_data(
+        &self,
+        bytes: &[u8],
+        five_tuple: FiveTuple,
+        now: Instant,
+    ) -> Option<Forward> {
         let (number, length) = ChannelNumber::read_header(bytes)?;
         let (id, allocation) = self.find(&five_tuple, now)?;
         let peer = allocation.channels.peer(number, now)?;
@@ -45,7 +50,9 @@ impl<R: RngCore + CryptoRng> Server<R> {
         for attribute in message.attributes() {
             match AttributeType::new(attribute.kind) {
                 XorPeerAddress::TYPE if peer.is_none() => peer = Some(message.get::<XorPeerAddress>().ok()??),
-                Data::TYPE if data.is_none() => data = Some(attribute.offset..attribute.offset + attribute.value.len()),
+                Data::TYPE if data.is_none() => {
+                    data = Some(attribute.offset..attribute.offset + attribute.value.len());
+                }
                 XorPeerAddress::TYPE | Data::TYPE => {}
                 // DONT-FRAGMENT is one of those: we cannot promise it, so the packet is dropped.
                 _ if attribute.comprehension_required() => return None,

@@ -146,7 +146,8 @@ impl<R: RngCore + CryptoRng> Server<R> {
         (0..MAX_PORT_PROBES).find_map(|_| {
             let port = first + u16::try_from(self.rng.next_u32() % span).ok()?;
             let fits = !even || port.is_multiple_of(2);
-            (fits && !self.by_relayed.contains_key(&AddressKey(SocketAddr::new(address, port)))).then_some(port)
+            (fits && !self.by_relayed.contains_key(&AddressKey(SocketAddr::new(address, port))))
+                .then_some(port)
         })
     }
 }
@@ -189,5 +190,9 @@ impl Family {
 }
 
 fn header(allocation: &Allocation, pending: &Pending, class: Class) -> Reply {
-    Reply::from_header(response_type(pending.type_number, class), allocation.transaction.0, pending.fingerprint)
+    Reply::from_header(
+        response_type(pending.type_number, class),
+        allocation.transaction.0,
+        pending.fingerprint,
+    )
 }

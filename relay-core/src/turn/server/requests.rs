@@ -7,12 +7,12 @@ use core::time::Duration;
 use base::{Instant, UnixSeconds};
 use rand_core::{CryptoRng, RngCore};
 use stun_types::attribute::{
-    AttributeStaticType, AttributeType, MessageIntegrity, MessageIntegritySha256, Nonce, PasswordAlgorithm, Realm,
-    Userhash, Username,
+    AttributeStaticType, AttributeType, MessageIntegrity, MessageIntegritySha256, Nonce, PasswordAlgorithm,
+    Realm, Userhash, Username,
 };
 use turn_types::attribute::{
-    AdditionalAddressFamily, ChannelNumber as ChannelNumberAttribute, EvenPort, Lifetime, RequestedAddressFamily,
-    RequestedTransport, ReservationToken, XorPeerAddress,
+    AdditionalAddressFamily, ChannelNumber as ChannelNumberAttribute, EvenPort, Lifetime,
+    RequestedAddressFamily, RequestedTransport, ReservationToken, XorPeerAddress,
 };
 
 use super::super::allocation::{Allocation, AllocationId, Family, Pending, RelayId};
@@ -128,8 +128,13 @@ impl<R: RngCore + CryptoRng> Server<R> {
             even_port,
             signer: authenticated.signer,
         });
-        let allocation =
-            Allocation::new(five_tuple, authenticated.credential, message.transaction(), now + lifetime, pending);
+        let allocation = Allocation::new(
+            five_tuple,
+            authenticated.credential,
+            message.transaction(),
+            now + lifetime,
+            pending,
+        );
         let id = self.insert(allocation);
         for family in families.into_iter().flatten() {
             self.request_relay(id, family);
@@ -178,7 +183,11 @@ impl<R: RngCore + CryptoRng> Server<R> {
     }
 
     /// RFC 8656, section 8.2.
-    fn refresh(&mut self, request: Request<'_>, authenticated: &Authenticated) -> Result<Option<Reply>, Refusal> {
+    fn refresh(
+        &mut self,
+        request: Request<'_>,
+        authenticated: &Authenticated,
+    ) -> Result<Option<Reply>, Refusal> {
         let Request { message, now, .. } = request;
         let id = self.own_allocation(request, authenticated)?;
         let family = message.get::<RequestedAddressFamily>()?.map(|one| Family::from_wire(one.family()));
@@ -272,8 +281,13 @@ impl<R: RngCore + CryptoRng> Server<R> {
     }
 
     /// The allocation that the request is about, if it is the sender's own.
-    fn own_allocation(&self, request: Request<'_>, authenticated: &Authenticated) -> Result<AllocationId, Refusal> {
-        let (id, allocation) = self.find(&request.five_tuple, request.now).ok_or(Refusal::AllocationMismatch)?;
+    fn own_allocation(
+        &self,
+        request: Request<'_>,
+        authenticated: &Authenticated,
+    ) -> Result<AllocationId, Refusal> {
+        let (id, allocation) =
+            self.find(&request.five_tuple, request.now).ok_or(Refusal::AllocationMismatch)?;
         if allocation.pending.is_some() {
             return Err(Refusal::AllocationMismatch);
         }
@@ -342,7 +356,8 @@ fn even_port(message: &Message<'_>) -> Result<bool, Refusal> {
 /// "The server ... SHOULD ... use the smaller of its maximum and the requested", and not less than the default
 /// (RFC 8656, section 7.2).
 fn granted_lifetime(message: &Message<'_>) -> Result<Duration, Refusal> {
-    let requested = message.get::<Lifetime>()?.map(|lifetime| Duration::from_secs(u64::from(lifetime.seconds())));
+    let requested =
+        message.get::<Lifetime>()?.map(|lifetime| Duration::from_secs(u64::from(lifetime.seconds())));
     Ok(requested.unwrap_or(DEFAULT_LIFETIME).clamp(DEFAULT_LIFETIME, MAX_LIFETIME))
 }
 

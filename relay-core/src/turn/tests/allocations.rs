@@ -296,7 +296,9 @@ fn the_driver_s_answer_for_an_allocation_that_has_ended_closes_the_socket() {
     let mut client = Client::new(&mut world, PHONE);
     let request = client.request(ALLOCATE, &[&udp()]);
     world.server.handle_client_input(&request, client.five_tuple, world.now, world.wall);
-    let Some(Effect::Bind { relay, address }) = world.server.poll_effect() else { panic!("a socket is wanted") };
+    let Some(Effect::Bind { relay, address }) = world.server.poll_effect() else {
+        panic!("a socket is wanted")
+    };
     world.server.clear();
     world.bound.push((relay, *address.expose()));
     world.server.handle_bound(relay, Ok(()), world.now);

@@ -111,5 +111,8 @@ fn nothing_identifying_is_printed() {
     let relay = world.relay_at(v4);
     let forward = world.server.handle_peer_input(b"x", address(PEER), relay, world.now).unwrap();
     let printed = format!("{:?} {:?} {:?}", world.server, forward, client.five_tuple);
-    assert!(!printed.contains("10.0.0") && !printed.contains("5000") && !printed.contains("6000"), "{printed}");
+    assert!(
+        !printed.contains("10.0.0") && !printed.contains("5000") && !printed.contains("6000"),
+        "{printed}"
+    );
 }

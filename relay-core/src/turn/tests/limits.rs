@@ -28,7 +28,8 @@ fn a_source_has_so_many_allocations_and_no_more() {
     let mut world = with_limits(Limits { allocations_per_source: 2, ..Limits::default() });
     let mut clients: Vec<Client> = (0..3)
         .map(|number| {
-            Client::new(&mut world, &format!("10.0.0.2:{}", 5000 + number)).named(&format!("{}:{number}", WALL.0 + 9))
+            Client::new(&mut world, &format!("10.0.0.2:{}", 5000 + number))
+                .named(&format!("{}:{number}", WALL.0 + 9))
         })
         .collect();
     let codes: Vec<_> = clients.iter_mut().map(|client| ask(client, &mut world)).collect();
@@ -48,7 +49,8 @@ fn an_ipv6_network_counts_as_one_source() {
 
 #[test]
 fn the_box_has_so_many_allocations_and_no_more() {
-    let mut world = with_limits(Limits { allocations: 50, allocations_per_credential: 99, ..Limits::default() });
+    let mut world =
+        with_limits(Limits { allocations: 50, allocations_per_credential: 99, ..Limits::default() });
     let mut clients: Vec<Client> =
         (0..51).map(|number| Client::new(&mut world, &format!("10.0.1.{number}:5000"))).collect();
     let codes: Vec<_> = clients.iter_mut().map(|client| ask(client, &mut world)).collect();
