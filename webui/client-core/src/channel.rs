@@ -166,7 +166,13 @@ impl Channel {
     }
 
     /// The peer's half of a negotiation. Says whether an open channel is gone by it.
-    pub(crate) fn handle_signals(&mut self, body: SignalBody, contact: &Contact, hub: &mut Hub, now: Instant) -> bool {
+    pub(crate) fn handle_signals(
+        &mut self,
+        body: SignalBody,
+        contact: &Contact,
+        hub: &mut Hub,
+        now: Instant,
+    ) -> bool {
         if !hub.rtc {
             return false;
         }
@@ -394,7 +400,9 @@ const fn sane(path: Path) -> Path {
 fn size_of_signal(signal: &Signal) -> usize {
     match signal {
         Signal::Offer { sdp } | Signal::Answer { sdp } => sdp.len(),
-        Signal::Candidate { candidate, mid, .. } => candidate.len() + mid.as_ref().map_or(0, crate::Text::len),
+        Signal::Candidate { candidate, mid, .. } => {
+            candidate.len() + mid.as_ref().map_or(0, crate::Text::len)
+        }
         Signal::EndOfCandidates => 0,
     }
 }

@@ -13,7 +13,8 @@ use wire::{Address, Kind, ReceiveKey};
 use zeroize::Zeroizing;
 
 use crate::api::{
-    ChannelEvent, Command, Event, LinkEvent, LinkState, MAX_CHANNEL_FRAME, MAX_TEXT, PeerId, Text, Transmit, UnixMillis,
+    ChannelEvent, Command, Event, LinkEvent, LinkState, MAX_CHANNEL_FRAME, MAX_TEXT, PeerId, Text, Transmit,
+    UnixMillis,
 };
 use crate::conversation::{Conversation, Source};
 use crate::directory::{Contact, Directory, Peer};
@@ -112,7 +113,12 @@ impl Client {
     ///
     /// # Errors
     /// When it is not carried out, and then nothing was changed.
-    pub fn handle_command(&mut self, command: Command, now: Instant, wall: UnixMillis) -> Result<(), CommandError> {
+    pub fn handle_command(
+        &mut self,
+        command: Command,
+        now: Instant,
+        wall: UnixMillis,
+    ) -> Result<(), CommandError> {
         if self.hub.left {
             return Err(CommandError::Left);
         }
@@ -188,7 +194,11 @@ impl Client {
 
     /// How many of our messages have no receipt yet: what would be lost if the page were closed now.
     pub fn unsent(&self) -> usize {
-        self.directory.iter().filter_map(|peer| peer.conversation.as_ref()).map(|talk| talk.outbox.len()).sum()
+        self.directory
+            .iter()
+            .filter_map(|peer| peer.conversation.as_ref())
+            .map(|talk| talk.outbox.len())
+            .sum()
     }
 
     /// What was ignored since the beginning, for tests and for the curious.
@@ -201,7 +211,13 @@ impl Client {
         &self.hub
     }
 
-    fn send(&mut self, peer: PeerId, text: &Text, now: Instant, wall: UnixMillis) -> Result<(), CommandError> {
+    fn send(
+        &mut self,
+        peer: PeerId,
+        text: &Text,
+        now: Instant,
+        wall: UnixMillis,
+    ) -> Result<(), CommandError> {
         if text.is_empty() {
             return Err(CommandError::TextEmpty);
         }

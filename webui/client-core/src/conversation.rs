@@ -99,8 +99,25 @@ impl Conversation {
         let message = hub.message_id();
         let deposit = Deposit::Due(now);
         let told = DeliveryState::Pending;
-        self.outbox.push(Item { delivery, message, content, group, generation, sealed, on_channel: None, deposit, told });
-        hub.tell(Event::Message { peer: contact.id, id: message, mine: true, text: text.clone(), at: wall, order });
+        self.outbox.push(Item {
+            delivery,
+            message,
+            content,
+            group,
+            generation,
+            sealed,
+            on_channel: None,
+            deposit,
+            told,
+        });
+        hub.tell(Event::Message {
+            peer: contact.id,
+            id: message,
+            mine: true,
+            text: text.clone(),
+            at: wall,
+            order,
+        });
         self.channel.want(now);
         self.drive(contact, hub, now);
         Ok(())
@@ -263,10 +280,19 @@ impl Conversation {
         self.show(contact, hub);
     }
 
-    fn refuse(&mut self, error: GroupError, is_message: bool, contact: &Contact, hub: &mut Hub, now: Instant) {
+    fn refuse(
+        &mut self,
+        error: GroupError,
+        is_message: bool,
+        contact: &Contact,
+        hub: &mut Hub,
+        now: Instant,
+    ) {
         match error {
             GroupError::Change => hub.counters.changes += 1,
-            GroupError::Malformed | GroupError::Impersonation | GroupError::Library => hub.counters.parcels += 1,
+            GroupError::Malformed | GroupError::Impersonation | GroupError::Library => {
+                hub.counters.parcels += 1
+            }
         }
         if error == GroupError::Impersonation {
             self.complain(Notice::Impersonation { peer: contact.id }, hub, now);

@@ -39,13 +39,19 @@ pub(crate) fn seal(
     envelope.extend_from_slice(content);
     envelope.resize(total - TAG, 0);
     let (_, plain) = envelope.split_at_mut(SALT);
-    let tag = cipher(key, &salt).encrypt_in_place_detached(&Nonce::default(), &aad(kind, address), plain).ok()?;
+    let tag =
+        cipher(key, &salt).encrypt_in_place_detached(&Nonce::default(), &aad(kind, address), plain).ok()?;
     envelope.extend_from_slice(&tag);
     Some(envelope)
 }
 
 /// Opens an envelope from the mailbox at `address`; none when it was not sealed for it with this key.
-pub(crate) fn open(key: &SealKey, kind: Kind, address: &Address, envelope: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn open(
+    key: &SealKey,
+    kind: Kind,
+    address: &Address,
+    envelope: &[u8],
+) -> Option<Zeroizing<Vec<u8>>> {
     if !wire::is_padded(envelope.len()) {
         return None;
     }

@@ -40,11 +40,11 @@ pub fn envelope(data: &[u8]) {
 
 /// An entry that nobody signed is refused; a signed one is decoded or refused.
 pub fn directory_entry(data: &[u8]) {
-    let (signer, checker) = (Device::new(&[4; 32]), Device::new(&[5; 32]));
+    let signer = Device::new(&[4; 32]);
     let directory = Address::from_bytes([6; 32]);
-    assert!(entry::verify(data, &checker, &directory).is_err());
+    assert!(entry::verify(data, &directory).is_err());
     let signed = entry::sign_raw(data, &signer, &directory);
-    if let Ok(entry) = entry::verify(&signed, &checker, &directory) {
+    if let Ok(entry) = entry::verify(&signed, &directory) {
         assert_eq!(entry.device, signer.key());
     }
 }
@@ -67,7 +67,12 @@ pub fn node_frames(data: &[u8]) {
             1 => Some(welcome([bytes.first().copied().unwrap_or_default(); 16])),
             2 => Some(encoded(&NodeFrame::Subscribed { req: number, next: 0 })),
             3 => Some(encoded(&NodeFrame::Deposited { req: number })),
-            4 => Some(encoded(&NodeFrame::Refused { req: number, reason: reason(number), retry_s: number, next: 0 })),
+            4 => Some(encoded(&NodeFrame::Refused {
+                req: number,
+                reason: reason(number),
+                retry_s: number,
+                next: 0,
+            })),
             5 => client.sealed_for_inbox(bytes, &mut rng).map(|(address, envelope)| {
                 encoded(&NodeFrame::Deliver { address, seq: number.into(), envelope: &envelope })
             }),
@@ -150,7 +155,10 @@ impl Client {
     /// As a member of the bubble would seal it for the directory.
     fn sealed_for_directory(&self, content: &[u8], rng: &mut ChaCha20Rng) -> Option<(Address, Vec<u8>)> {
         let keys = &self.hub().keys;
-        Some((keys.directory, envelope::seal(&keys.directory_seal, Kind::Log, &keys.directory, content, rng)?))
+        Some((
+            keys.directory,
+            envelope::seal(&keys.directory_seal, Kind::Log, &keys.directory, content, rng)?,
+        ))
     }
 }
 

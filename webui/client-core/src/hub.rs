@@ -104,7 +104,9 @@ impl Hub {
         content: &[u8],
         now: Instant,
     ) {
-        let Some(envelope) = envelope::seal(seal, Kind::Queue, &address, content, &mut self.rng) else { return };
+        let Some(envelope) = envelope::seal(seal, Kind::Queue, &address, content, &mut self.rng) else {
+            return;
+        };
         let longest = self.link.session().map_or(0, |session| session.limits.ttl_s);
         let ttl_s = u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX).min(longest);
         let req = self.link.request(Request::Deposit(peer, cargo), now);

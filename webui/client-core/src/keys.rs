@@ -81,7 +81,10 @@ mod tests {
     fn vector(name: &str) -> Vec<u8> {
         let document = include_str!("../../../docs/protocol/messages.md");
         let (_, document) = document.split_once("## Test vectors").unwrap();
-        let row = document.lines().find_map(|line| line.strip_prefix(format!("| {name} | `").as_str())).expect(name);
+        let row = document
+            .lines()
+            .find_map(|line| line.strip_prefix(format!("| {name} | `").as_str()))
+            .expect(name);
         let hex = row.split('`').next().unwrap();
         (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
     }

@@ -26,8 +26,8 @@ mod pseudonym;
 
 pub use api::{
     ChannelEvent, Command, DeliveryState, Event, FailReason, LinkEvent, LinkState, MAX_CANDIDATE,
-    MAX_CHANNEL_FRAME, MAX_MID, MAX_PSEUDONYM, MAX_PSEUDONYM_CHARS, MAX_SDP, MAX_TEXT, MessageId, Notice, Path,
-    PeerId, Signal, Text, Transmit, TurnServer, UnixMillis,
+    MAX_CHANNEL_FRAME, MAX_MID, MAX_PSEUDONYM, MAX_PSEUDONYM_CHARS, MAX_SDP, MAX_TEXT, MessageId, Notice,
+    Path, PeerId, Signal, Text, Transmit, TurnServer, UnixMillis,
 };
 pub use client::{Client, Config};
 pub use error::{CommandError, NewError};

@@ -169,7 +169,12 @@ impl Link {
     }
 
     /// The node greets. Says whether its memory is another one than before; none when it was not the time.
-    pub(crate) fn handle_welcome(&mut self, instance: [u8; 16], session: Session, now: Instant) -> Option<bool> {
+    pub(crate) fn handle_welcome(
+        &mut self,
+        instance: [u8; 16],
+        session: Session,
+        now: Instant,
+    ) -> Option<bool> {
         if !matches!(self.state, State::Greeting(_)) {
             return None;
         }
@@ -212,7 +217,8 @@ impl Link {
             State::Waiting(_) | State::Dialing(_) | State::Greeting(_) => self.redial(now),
             State::Open(_) => {
                 self.pinged = true;
-                self.dead_at = Some(self.dead_at.map_or(now + DEAD_AFTER_CHANGE, |at| at.min(now + DEAD_AFTER_CHANGE)));
+                self.dead_at =
+                    Some(self.dead_at.map_or(now + DEAD_AFTER_CHANGE, |at| at.min(now + DEAD_AFTER_CHANGE)));
                 Do::Ping(self.number())
             }
         }
@@ -264,7 +270,9 @@ impl Link {
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Do {
         match self.state {
-            State::Waiting(until) | State::Dialing(until) | State::Greeting(until) if until <= now => self.redial(now),
+            State::Waiting(until) | State::Dialing(until) | State::Greeting(until) if until <= now => {
+                self.redial(now)
+            }
             State::Open(_) if self.dead_at.is_some_and(|dead| dead <= now) => self.redial(now),
             State::Open(session) if self.ping_at <= now => {
                 self.ping_at = now + ping_interval(&session.limits);
@@ -272,7 +280,9 @@ impl Link {
                 self.dead_at.get_or_insert(now + DEAD_AFTER);
                 Do::Ping(self.number())
             }
-            State::Waiting(_) | State::Dialing(_) | State::Greeting(_) | State::Open(_) | State::Over => Do::Nothing,
+            State::Waiting(_) | State::Dialing(_) | State::Greeting(_) | State::Open(_) | State::Over => {
+                Do::Nothing
+            }
         }
     }
 

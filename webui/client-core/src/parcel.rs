@@ -216,7 +216,8 @@ impl Body {
             }
             2 => {
                 let body: SignalBody = decode_whole(content.body)?;
-                let bounded = body.signals.len() <= MAX_SIGNALS && body.signals.iter().all(Signal::is_bounded);
+                let bounded =
+                    body.signals.len() <= MAX_SIGNALS && body.signals.iter().all(Signal::is_bounded);
                 bounded.then_some(Self::Signal(body)).ok_or(ParcelError::Malformed)
             }
             _ => Ok(Self::Unknown),

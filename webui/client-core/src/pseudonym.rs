@@ -20,7 +20,8 @@ pub(crate) fn check(text: &str) -> Result<Text, NewError> {
 
 /// Control characters, line and paragraph separators, and what turns the direction of the text around it.
 fn is_refused(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
+    c.is_control()
+        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
 }
 
 #[cfg(test)]
@@ -29,7 +30,8 @@ mod tests {
 
     #[test]
     fn a_pseudonym_is_trimmed_and_may_be_in_any_script() {
-        for (given, kept) in [("  Ana ", "Ana"), ("ياسمين", "ياسمين"), ("Jean-Noël 🫧", "Jean-Noël 🫧")] {
+        for (given, kept) in [("  Ana ", "Ana"), ("ياسمين", "ياسمين"), ("Jean-Noël 🫧", "Jean-Noël 🫧")]
+        {
             assert_eq!(check(given).unwrap().expose(), kept);
         }
     }

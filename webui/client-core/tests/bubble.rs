@@ -261,7 +261,9 @@ fn a_full_mailbox_delays_and_loses_nothing() {
         world.send(ana, ben, &format!("{n}"));
     }
     world.run_for(s(5));
-    assert!(world.phones[ana].seen.notices.iter().any(|notice| matches!(notice, Notice::PeerMailboxFull { .. })));
+    assert!(
+        world.phones[ana].seen.notices.iter().any(|notice| matches!(notice, Notice::PeerMailboxFull { .. }))
+    );
     world.cut(ben, false);
     world.run_until(s(400), "delivered", World::all_delivered);
     world.assert_all_arrived_once_and_in_order();

@@ -65,7 +65,7 @@ impl Client {
             // What is not newer needs no costly checks.
             match self.directory.known(&device) {
                 Some((peer, known)) if known >= serial => Ok(Err(Some(peer))),
-                Some(_) | None => entry::verify(bytes, &self.hub.device, &self.hub.keys.directory).map(Ok),
+                Some(_) | None => entry::verify(bytes, &self.hub.keys.directory).map(Ok),
             }
         });
         let entry = match entry {
@@ -100,7 +100,9 @@ impl Client {
             }
             Change::Left(peer) => {
                 self.hub.tell(Event::PeerLeft { peer });
-                self.with_conversation(peer, |conversation, contact, hub| conversation.handle_left(contact, hub, now));
+                self.with_conversation(peer, |conversation, contact, hub| {
+                    conversation.handle_left(contact, hub, now)
+                });
                 Some(peer)
             }
             Change::Stale(peer) => Some(peer),
@@ -123,7 +125,9 @@ impl Client {
     fn append_entry(&mut self, now: Instant) {
         let address = self.hub.keys.directory;
         let seal = &self.hub.keys.directory_seal;
-        let Some(envelope) = envelope::seal(seal, Kind::Log, &address, &self.hub.own_entry, &mut self.hub.rng) else {
+        let Some(envelope) =
+            envelope::seal(seal, Kind::Log, &address, &self.hub.own_entry, &mut self.hub.rng)
+        else {
             return;
         };
         let longest = self.hub.link.session().map_or(0, |session| session.limits.ttl_s);

@@ -72,7 +72,9 @@ impl Client {
             Err(error) => {
                 let notice = match error {
                     GroupError::Impersonation => Notice::Impersonation { peer: id },
-                    GroupError::Malformed | GroupError::Change | GroupError::Library => Notice::Unreadable { peer: id },
+                    GroupError::Malformed | GroupError::Change | GroupError::Library => {
+                        Notice::Unreadable { peer: id }
+                    }
                 };
                 conversation.complain(notice, &mut self.hub, now);
                 None

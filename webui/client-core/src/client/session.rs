@@ -36,7 +36,8 @@ impl Client {
             }
             NodeFrame::Subscribed { req, next: _ } => match self.hub.link.answer(req) {
                 Some(Request::Inbox) => self.reading(now),
-                Some(Request::Directory | Request::Publish | Request::Credentials | Request::Deposit(..)) | None => {}
+                Some(Request::Directory | Request::Publish | Request::Credentials | Request::Deposit(..))
+                | None => {}
             },
             NodeFrame::Deposited { req } => {
                 if let Some(Request::Deposit(peer, cargo)) = self.hub.link.answer(req) {
@@ -135,7 +136,9 @@ impl Client {
     fn subscribe(&mut self, request: Request, session: &Session, now: Instant) {
         let (kind, from) = match request {
             Request::Directory => (Kind::Log, self.publishing.next),
-            Request::Inbox | Request::Publish | Request::Credentials | Request::Deposit(..) => (Kind::Queue, 0),
+            Request::Inbox | Request::Publish | Request::Credentials | Request::Deposit(..) => {
+                (Kind::Queue, 0)
+            }
         };
         let req = self.hub.link.request(request, now);
         let key = if kind == Kind::Log { &self.hub.keys.directory_receive } else { &self.hub.inbox_key };
@@ -160,7 +163,8 @@ impl Client {
 
     fn credentials(&mut self, username: &str, password: &str, ttl_s: u32, now: Instant) {
         let Some(session) = self.hub.link.session() else { return };
-        let turn = TurnServer { port: session.turn_port, username: username.into(), password: password.into() };
+        let turn =
+            TurnServer { port: session.turn_port, username: username.into(), password: password.into() };
         if matches!(self.hub.turn, Turn::Have(_)) {
             self.hub.tell(Event::TurnRenewed(turn.clone()));
         }
@@ -176,7 +180,11 @@ impl Client {
             // Said once for a pause, however many deposits it meets.
             if self.hub.link.hold_until() <= now {
                 let full = reason == Reason::NodeFull;
-                self.hub.notice(if full { Notice::NodeFull { retry_s } } else { Notice::TooFast { retry_s } });
+                self.hub.notice(if full {
+                    Notice::NodeFull { retry_s }
+                } else {
+                    Notice::TooFast { retry_s }
+                });
             }
             self.hub.link.hold(now + retry);
         }

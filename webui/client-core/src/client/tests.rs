@@ -30,7 +30,8 @@ struct Member {
 
 impl Fixture {
     fn new() -> Self {
-        let config = Config { pseudonym: "Ana".into(), secret: BubbleSecret::from_random([1; 32]), rtc: false };
+        let config =
+            Config { pseudonym: "Ana".into(), secret: BubbleSecret::from_random([1; 32]), rtc: false };
         let now = Instant::from_millis(1);
         let client = Client::new(&config, [2; 32], now, WALL).unwrap();
         let mut fixture = Self { client, now, rng: ChaCha20Rng::from_seed([3; 32]) };
@@ -91,7 +92,7 @@ impl Fixture {
     /// A group of a member with us, made from our published key package.
     fn group(&self, member: &Member, tag: u8) -> (GroupTag, Group, Vec<u8>) {
         let hub = &self.client.hub;
-        let own = crate::directory::entry::verify(&hub.own_entry, &member.device, &hub.keys.directory).unwrap();
+        let own = crate::directory::entry::verify(&hub.own_entry, &hub.keys.directory).unwrap();
         let tag = GroupTag([tag; 16]);
         let (group, welcome) = member.device.create(tag, &own.package.unwrap(), hub.device.key()).unwrap();
         (tag, group, welcome)
@@ -141,7 +142,9 @@ fn a_member_cannot_acknowledge_what_another_has_not_received() {
     let mut ana = Fixture::new();
     let (ben, eve) = (ana.member(9, "Ben"), ana.member(8, "Eve"));
     ana.publish(&ben.entry);
-    ana.client.handle_command(Command::Send { peer: PeerId(1), text: "hello".into() }, ana.now, WALL).unwrap();
+    ana.client
+        .handle_command(Command::Send { peer: PeerId(1), text: "hello".into() }, ana.now, WALL)
+        .unwrap();
     let delivery = {
         let peer = ana.client.directory.get(PeerId(1)).unwrap();
         peer.conversation.as_mut().unwrap().outbox.iter_mut().next().unwrap().delivery
@@ -184,7 +187,13 @@ fn groups_with_one_peer_are_bounded() {
         let delivery = DeliveryId([tag; 16]);
         let message = mls.seal(&ben.device, &text(u64::from(tag) + 1, delivery)).unwrap();
         let invitation = Some(Invitation { entry: &ben.entry, welcome: &welcome });
-        ana.deposit(&Parcel { version: VERSION, delivery: Some(delivery), group, invitation, message: &message });
+        ana.deposit(&Parcel {
+            version: VERSION,
+            delivery: Some(delivery),
+            group,
+            invitation,
+            message: &message,
+        });
     }
     assert_eq!(ana.client.hub.by_group.len(), crate::group::MAX_GROUPS);
     assert_eq!(messages(&ana.events()), crate::group::MAX_GROUPS);
@@ -192,7 +201,8 @@ fn groups_with_one_peer_are_bounded() {
 
 #[test]
 fn a_pseudonym_that_misleads_makes_no_client() {
-    let config = Config { pseudonym: "a\u{202e}b".into(), secret: BubbleSecret::from_random([1; 32]), rtc: false };
+    let config =
+        Config { pseudonym: "a\u{202e}b".into(), secret: BubbleSecret::from_random([1; 32]), rtc: false };
     let refused = Client::new(&config, [2; 32], Instant::ZERO, WALL);
     assert_eq!(refused.err(), Some(NewError::PseudonymCharacter));
 }

@@ -97,7 +97,9 @@ impl Conversation {
             if by_mailbox && !self.may_deposit(contact, hub, now) {
                 return;
             }
-            if (!by_mailbox && self.channel.open_number().is_none()) || self.renew_group(contact, hub).is_err() {
+            if (!by_mailbox && self.channel.open_number().is_none())
+                || self.renew_group(contact, hub).is_err()
+            {
                 return;
             }
             let Some(body) = self.channel.take_signals(now) else { return };
@@ -142,8 +144,10 @@ impl Conversation {
     fn text_parcel(&mut self, delivery: DeliveryId, contact: &Contact, hub: &mut Hub) -> Option<Vec<u8>> {
         let item = self.outbox.get(delivery)?;
         let (group, generation) = (item.group, item.generation);
-        let unreadable =
-            self.groups.get(group).is_none_or(|entry| is_stale(entry, contact) || is_behind(entry, generation));
+        let unreadable = self
+            .groups
+            .get(group)
+            .is_none_or(|entry| is_stale(entry, contact) || is_behind(entry, generation));
         if unreadable {
             self.renew_group(contact, hub).ok()?;
             let content = self.outbox.get(delivery)?.content.clone();
@@ -157,7 +161,13 @@ impl Conversation {
     }
 
     /// A parcel, with the invitation as long as the peer is not known to be in the group.
-    fn parcel(&mut self, delivery: Option<DeliveryId>, group: GroupTag, message: &[u8], hub: &Hub) -> Vec<u8> {
+    fn parcel(
+        &mut self,
+        delivery: Option<DeliveryId>,
+        group: GroupTag,
+        message: &[u8],
+        hub: &Hub,
+    ) -> Vec<u8> {
         let welcome = self.groups.get(group).and_then(|entry| entry.welcome.as_deref());
         let invitation = welcome.map(|welcome| Invitation { entry: &hub.own_entry, welcome });
         Parcel { version: VERSION, delivery, group, invitation, message }.encode()
@@ -181,7 +191,9 @@ impl Conversation {
             },
         ];
         match next.into_iter().flatten().min() {
-            Some(at) => hub.deadlines.set(Timer::Peer(contact.id), if at > now { at } else { now + LOOK_AGAIN }),
+            Some(at) => {
+                hub.deadlines.set(Timer::Peer(contact.id), if at > now { at } else { now + LOOK_AGAIN })
+            }
             None => {
                 hub.deadlines.remove(&Timer::Peer(contact.id));
             }

@@ -106,18 +106,20 @@ pub(crate) fn claim(bytes: &[u8]) -> Result<(DeviceKey, u64), ParcelError> {
     Ok((DeviceKey(body.device), body.serial))
 }
 
-/// Reads an entry and checks all of it: size, version, signature, key package, pseudonym.
-pub(crate) fn verify(bytes: &[u8], checker: &Device, directory: &Address) -> Result<Entry, ParcelError> {
+/// Reads an entry and checks it: size, version, signature, pseudonym, and that the key package claims the
+/// device.
+pub(crate) fn verify(bytes: &[u8], directory: &Address) -> Result<Entry, ParcelError> {
     let (signed_entry, body) = body_of(bytes)?;
     let device = DeviceKey(body.device);
     let key = ed25519_dalek::VerifyingKey::from_bytes(&body.device).map_err(|_| ParcelError::Malformed)?;
     let signature = ed25519_dalek::Signature::from_bytes(&signed_entry.signature);
-    key.verify_strict(&signed(directory, signed_entry.body), &signature).map_err(|_| ParcelError::Malformed)?;
+    key.verify_strict(&signed(directory, signed_entry.body), &signature)
+        .map_err(|_| ParcelError::Malformed)?;
     let pseudonym = crate::pseudonym::check(body.pseudonym.expose()).map_err(|_| ParcelError::Malformed)?;
     let package = if body.left {
         None
     } else {
-        Some(checker.check(&body.package, &device).map_err(|_| ParcelError::Malformed)?)
+        Some(PeerPackage::read(&body.package, &device).map_err(|_| ParcelError::Malformed)?)
     };
     Ok(Entry {
         device,
@@ -167,19 +169,19 @@ mod tests {
 
     #[test]
     fn an_entry_is_its_own_devices_in_its_own_bubble() {
-        let (mut device, checker) = (Device::new(&[1; 32]), Device::new(&[2; 32]));
+        let mut device = Device::new(&[1; 32]);
         let directory = Address::from_bytes([8; 32]);
         let name = Text::from("x".repeat(64));
         let package = device.rotate().unwrap();
         let bytes = draft(&name, package).sign(&device, &directory);
         assert!(bytes.len() <= MAX_ENTRY, "{}", bytes.len());
-        let entry = verify(&bytes, &checker, &directory).unwrap();
+        let entry = verify(&bytes, &directory).unwrap();
         assert_eq!((entry.device, entry.serial), (device.key(), 1));
-        assert!(verify(&bytes, &checker, &Address::from_bytes([9; 32])).is_err(), "another bubble");
+        assert!(verify(&bytes, &Address::from_bytes([9; 32])).is_err(), "another bubble");
         for at in (0..bytes.len()).step_by(31) {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
-            assert!(verify(&changed, &checker, &directory).is_err(), "byte {at}");
+            assert!(verify(&changed, &directory).is_err(), "byte {at}");
         }
     }
 
@@ -189,6 +191,6 @@ mod tests {
         let directory = Address::from_bytes([8; 32]);
         let package = other.rotate().unwrap();
         let bytes = draft(&"Eve".into(), package).sign(&device, &directory);
-        assert!(verify(&bytes, &other, &directory).is_err());
+        assert!(verify(&bytes, &directory).is_err());
     }
 }

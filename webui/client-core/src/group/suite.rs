@@ -9,10 +9,10 @@ use core::fmt;
 use ed25519_dalek::{Signer as _, SigningKey};
 use openmls::prelude::tls_codec::{DeserializeBytes as _, Serialize as _};
 use openmls::prelude::{
-    BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, ExtensionType, GroupId, KeyPackage, KeyPackageIn, KeyPackageRef,
-    Lifetime, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn,
-    PURE_CIPHERTEXT_WIRE_FORMAT_POLICY, ProcessedMessageContent, ProtocolVersion, Sender, SenderRatchetConfiguration,
-    StagedWelcome,
+    BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, ExtensionType, GroupId, KeyPackage,
+    KeyPackageIn, KeyPackageRef, Lifetime, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig,
+    MlsMessageBodyIn, MlsMessageIn, PURE_CIPHERTEXT_WIRE_FORMAT_POLICY, ProcessedMessageContent,
+    ProtocolVersion, Sender, SenderRatchetConfiguration, StagedWelcome,
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
@@ -114,7 +114,8 @@ impl Device {
             .leaf_node_capabilities(capabilities())
             .build(SUITE, &self.provider, &self.signer, self.credential())
             .map_err(|_| GroupError::Library)?;
-        let reference = bundle.key_package().hash_ref(self.provider.crypto()).map_err(|_| GroupError::Library)?;
+        let reference =
+            bundle.key_package().hash_ref(self.provider.crypto()).map_err(|_| GroupError::Library)?;
         self.packages.push_back(reference);
         if self.packages.len() > MAX_PACKAGES
             && let Some(oldest) = self.packages.pop_front()
@@ -124,20 +125,6 @@ impl Device {
         bundle.key_package().tls_serialize_detached().map_err(|_| GroupError::Library)
     }
 
-    /// Checks a key package: whole, valid, of our suite, and of the device that it should be of.
-    pub(crate) fn check(&self, package: &[u8], device: &DeviceKey) -> Result<PeerPackage, GroupError> {
-        let package = KeyPackageIn::tls_deserialize_exact_bytes(package).map_err(|_| GroupError::Malformed)?;
-        let package = package
-            .validate(self.provider.crypto(), ProtocolVersion::Mls10)
-            .map_err(|_| GroupError::Malformed)?;
-        if package.ciphersuite() != SUITE {
-            return Err(GroupError::Malformed);
-        }
-        let leaf = package.leaf_node();
-        is_device(leaf.signature_key().as_slice(), leaf.credential().clone(), device)?;
-        Ok(PeerPackage(package))
-    }
-
     /// Creates a group of two with the owner of `package`. The second value is the Welcome for them.
     pub(crate) fn create(
         &self,
@@ -145,6 +132,7 @@ impl Device {
         package: &PeerPackage,
         peer: DeviceKey,
     ) -> Result<(Group, Vec<u8>), GroupError> {
+        let package = self.validate(package, &peer)?;
         let config = MlsGroupCreateConfig::builder()
             .ciphersuite(SUITE)
             .wire_format_policy(PURE_CIPHERTEXT_WIRE_FORMAT_POLICY)
@@ -160,7 +148,7 @@ impl Device {
                 .map_err(|_| GroupError::Library)?;
         // The commit goes to nobody: the only other member begins with the Welcome.
         let (_commit, welcome, _info) = mls
-            .add_members(&self.provider, &self.signer, core::slice::from_ref(&package.0))
+            .add_members(&self.provider, &self.signer, core::slice::from_ref(&package))
             .map_err(|_| GroupError::Library)?;
         mls.merge_pending_commit(&self.provider).map_err(|_| GroupError::Library)?;
         let welcome = welcome.to_bytes().map_err(|_| GroupError::Library)?;
@@ -169,7 +157,8 @@ impl Device {
 
     /// Joins the group of a Welcome, if it is `tag`, of two, made by `peer`, and has nobody else in it.
     pub(crate) fn join(&self, tag: GroupTag, welcome: &[u8], peer: DeviceKey) -> Result<Group, GroupError> {
-        let message = MlsMessageIn::tls_deserialize_exact_bytes(welcome).map_err(|_| GroupError::Malformed)?;
+        let message =
+            MlsMessageIn::tls_deserialize_exact_bytes(welcome).map_err(|_| GroupError::Malformed)?;
         let MlsMessageBodyIn::Welcome(welcome) = message.extract() else { return Err(GroupError::Malformed) };
         let config = MlsGroupJoinConfig::builder()
             .wire_format_policy(PURE_CIPHERTEXT_WIRE_FORMAT_POLICY)
@@ -180,7 +169,10 @@ impl Device {
         let staged = StagedWelcome::new_from_welcome(&self.provider, &config, welcome, None)
             .map_err(|_| GroupError::Malformed)?;
         let context = staged.group_context();
-        if context.group_id().as_slice() != tag.0 || context.ciphersuite() != SUITE || staged.members().count() != 2 {
+        if context.group_id().as_slice() != tag.0
+            || context.ciphersuite() != SUITE
+            || staged.members().count() != 2
+        {
             return Err(GroupError::Malformed);
         }
         let sender = staged.welcome_sender().map_err(|_| GroupError::Malformed)?;
@@ -193,15 +185,48 @@ impl Device {
         Ok(Group { mls, peer, sealed: 0 })
     }
 
+    /// All checks of a key package: those of [`PeerPackage::read`], and its signatures and suite.
+    fn validate(&self, package: &PeerPackage, device: &DeviceKey) -> Result<KeyPackage, GroupError> {
+        let package = KeyPackageIn::tls_deserialize_exact_bytes(&package.0)
+            .map_err(|_| GroupError::Malformed)?
+            .validate(self.provider.crypto(), ProtocolVersion::Mls10)
+            .map_err(|_| GroupError::Malformed)?;
+        if package.ciphersuite() != SUITE {
+            return Err(GroupError::Malformed);
+        }
+        let leaf = package.leaf_node();
+        is_device(leaf.signature_key().as_slice(), leaf.credential().clone(), device)?;
+        Ok(package)
+    }
+
     fn credential(&self) -> CredentialWithKey {
         let key = self.key().0.to_vec();
         CredentialWithKey { credential: BasicCredential::new(key.clone()).into(), signature_key: key.into() }
     }
 }
 
-/// A key package that was checked.
-#[derive(Clone, Debug)]
-pub(crate) struct PeerPackage(KeyPackage);
+/// A key package that is whole and claims the right device.
+///
+/// The entry around it is signed by the same device; the signatures inside are verified when it is used, since
+/// most people in a directory are never written to.
+#[derive(Clone)]
+pub(crate) struct PeerPackage(Vec<u8>);
+
+impl fmt::Debug for PeerPackage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PeerPackage(..)")
+    }
+}
+
+impl PeerPackage {
+    /// Reads a key package that should be of `device`.
+    pub(crate) fn read(bytes: &[u8], device: &DeviceKey) -> Result<Self, GroupError> {
+        let package = KeyPackageIn::tls_deserialize_exact_bytes(bytes).map_err(|_| GroupError::Malformed)?;
+        let claimed = package.unverified_credential();
+        is_device(claimed.signature_key.as_slice(), claimed.credential, device)?;
+        Ok(Self(bytes.to_vec()))
+    }
+}
 
 /// A group of two.
 pub(crate) struct Group {
@@ -236,7 +261,8 @@ impl Group {
     ///
     /// What changes the group is refused and leaves it as it is: this version makes no commits after the first.
     pub(crate) fn open(&mut self, device: &Device, message: &[u8]) -> Result<Zeroizing<Vec<u8>>, GroupError> {
-        let message = MlsMessageIn::tls_deserialize_exact_bytes(message).map_err(|_| GroupError::Malformed)?;
+        let message =
+            MlsMessageIn::tls_deserialize_exact_bytes(message).map_err(|_| GroupError::Malformed)?;
         let message = message.try_into_protocol_message().map_err(|_| GroupError::Malformed)?;
         let processed =
             self.mls.process_message(&device.provider, message).map_err(|_| GroupError::Malformed)?;
@@ -296,7 +322,7 @@ mod tests {
     fn pair() -> (Device, Group, Device, Group) {
         let (a, mut b) = (device(1), device(2));
         let package = b.rotate().unwrap();
-        let package = a.check(&package, &b.key()).unwrap();
+        let package = PeerPackage::read(&package, &b.key()).unwrap();
         let tag = GroupTag([9; 16]);
         let (in_a, welcome) = a.create(tag, &package, b.key()).unwrap();
         let in_b = b.join(tag, &welcome, a.key()).unwrap();
@@ -318,15 +344,23 @@ mod tests {
     fn a_package_of_somebody_else_is_refused() {
         let (a, mut b) = (device(1), device(2));
         let package = b.rotate().unwrap();
-        assert_eq!(a.check(&package, &a.key()).err(), Some(GroupError::Impersonation));
-        assert_eq!(a.check(&package[1..], &b.key()).err(), Some(GroupError::Malformed));
+        assert_eq!(PeerPackage::read(&package, &a.key()).err(), Some(GroupError::Impersonation));
+        assert_eq!(PeerPackage::read(&package[1..], &b.key()).err(), Some(GroupError::Malformed));
+        // Whole, of the right device, and changed by somebody: noticed at its use.
+        for at in (0..package.len()).step_by(53) {
+            let mut changed = package.clone();
+            changed[at] ^= 1;
+            if let Ok(changed) = PeerPackage::read(&changed, &b.key()) {
+                assert_eq!(a.create(GroupTag([1; 16]), &changed, b.key()).err(), Some(GroupError::Malformed));
+            }
+        }
     }
 
     #[test]
     fn a_welcome_by_somebody_else_or_for_another_tag_is_refused() {
         let (a, mut b, c) = (device(1), device(2), device(3));
         let package = b.rotate().unwrap();
-        let package = a.check(&package, &b.key()).unwrap();
+        let package = PeerPackage::read(&package, &b.key()).unwrap();
         let tag = GroupTag([9; 16]);
         let (_, welcome) = a.create(tag, &package, b.key()).unwrap();
         assert_eq!(b.join(tag, &welcome, c.key()).err(), Some(GroupError::Impersonation));
@@ -350,7 +384,7 @@ mod tests {
     fn a_package_is_forgotten_after_its_generations() {
         let (a, mut b) = (device(1), device(2));
         let old = b.rotate().unwrap();
-        let old = a.check(&old, &b.key()).unwrap();
+        let old = PeerPackage::read(&old, &b.key()).unwrap();
         let tag = GroupTag([9; 16]);
         let (_, welcome) = a.create(tag, &old, b.key()).unwrap();
         for _ in 0..MAX_PACKAGES {

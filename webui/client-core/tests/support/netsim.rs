@@ -4,7 +4,12 @@
 //! an offer and its answer that both arrive make a connection, if the test lets devices reach each other.
 
 #![allow(dead_code, reason = "each test uses its part")]
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "a test that breaks should stop")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that breaks should stop"
+)]
 
 use core::time::Duration;
 use std::cmp::Reverse;
@@ -12,8 +17,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use base::Instant;
 use client_core::{
-    ChannelEvent, Client, Command, Config, DeliveryState, Event, LinkEvent, LinkState, MessageId, Notice, Path,
-    PeerId, Signal, Text, Transmit, TurnServer, UnixMillis,
+    ChannelEvent, Client, Command, Config, DeliveryState, Event, LinkEvent, LinkState, MessageId, Notice,
+    Path, PeerId, Signal, Text, Transmit, TurnServer, UnixMillis,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -196,7 +201,11 @@ impl World {
         self.sent.entry(key).or_default().push(text.to_owned());
     }
 
-    pub(crate) fn command(&mut self, phone: usize, command: Command) -> Result<(), client_core::CommandError> {
+    pub(crate) fn command(
+        &mut self,
+        phone: usize,
+        command: Command,
+    ) -> Result<(), client_core::CommandError> {
         let wall = self.wall(phone);
         let result = self.phones[phone].client.handle_command(command, self.now, wall);
         self.drain(phone);
@@ -540,9 +549,8 @@ impl World {
     }
 
     fn other_end(&self, phone: usize, token: u64) -> Option<usize> {
-        let has = |other: &usize| {
-            *other != phone && self.phones[*other].rtc.values().any(|rtc| rtc.token == token)
-        };
+        let has =
+            |other: &usize| *other != phone && self.phones[*other].rtc.values().any(|rtc| rtc.token == token);
         (0..self.phones.len()).find(has)
     }
 
