@@ -117,7 +117,7 @@ impl Ui {
                 connections(|all| all.open(peer, polite, turn));
             }
             ToPage::Event(Event::RemoteSignal { peer, signal }) => {
-                connections(|all| all.signal(peer, signal))
+                connections(|all| all.signal(peer, signal));
             }
             ToPage::Event(Event::CloseChannel { peer }) => connections(|all| all.close(peer)),
             ToPage::Event(Event::TurnRenewed(turn)) => connections(|all| all.renew(turn)),
@@ -139,7 +139,7 @@ impl Ui {
                 self.put_back(peer, &text);
             }
             ToPage::Joined { .. } | ToPage::NotJoined { .. } | ToPage::Event(_) | ToPage::Unsent { .. } => {
-                self.model.update(|model| model.apply(message))
+                self.model.update(|model| model.apply(message));
             }
         }
     }
@@ -235,8 +235,8 @@ fn wake() {
     post(&ToWorker::Wake);
 }
 
-fn listen(target: &web_sys::EventTarget, name: &str, mut then: impl FnMut(web_sys::Event) + 'static) {
-    let closure = Closure::<dyn FnMut(web_sys::Event)>::new(move |event| then(event));
+fn listen(target: &web_sys::EventTarget, name: &str, then: impl FnMut(web_sys::Event) + 'static) {
+    let closure = Closure::<dyn FnMut(web_sys::Event)>::new(then);
     // It fails only for a listener that is no function.
     let _ = target.add_event_listener_with_callback(name, closure.as_ref().unchecked_ref());
     closure.forget();

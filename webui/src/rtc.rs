@@ -410,8 +410,8 @@ impl Connection {
                 self.mend();
             }
             RtcPeerConnectionState::Closed => self.end(),
-            // New, connecting: `look` waits for them.
-            _ => {}
+            // `look` waits for them.
+            RtcPeerConnectionState::New | RtcPeerConnectionState::Connecting | _ => {}
         }
     }
 

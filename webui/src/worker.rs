@@ -186,8 +186,7 @@ impl Driver {
     /// Does everything that the client wants, then sets the timer.
     fn drain(&mut self) {
         let mut full = false;
-        loop {
-            let Some(client) = &mut self.client else { break };
+        while let Some(client) = &mut self.client {
             if let Some(event) = client.poll_event() {
                 if event == Event::Link(LinkState::Reconnect) {
                     self.connect();

@@ -110,7 +110,14 @@ fn about(notice: client_core::Notice) -> Option<PeerId> {
         | Notice::Impersonation { peer }
         | Notice::Unreadable { peer }
         | Notice::Missing { peer, .. } => Some(peer),
-        _ => None,
+        Notice::NodeFull { .. }
+        | Notice::TooFast { .. }
+        | Notice::NodeRestarted
+        | Notice::InboxTakenOver
+        | Notice::DirectoryFull
+        | Notice::OtherVersion
+        | Notice::NodeMalformed
+        | _ => None,
     }
 }
 

@@ -8,7 +8,7 @@ use web_sys::HtmlInputElement;
 
 use super::Ui;
 use super::parts::{self, icon, name_of};
-use crate::model::Link;
+use crate::model::{Link, Model};
 use crate::qr::Picture;
 use crate::text;
 
@@ -66,7 +66,7 @@ fn myself(ui: Ui) -> impl IntoView {
     html::div().attr("class", "self").child((
         parts::avatar(0, move || name.clone()),
         html::p().attr("class", "grow").child((
-            html::strong().attr("dir", "auto").attr("data-testid", "me").child(me),
+            html::strong().attr("data-testid", "me").child(html::bdi().child(me)),
             html::span().attr("class", "soft").child(text::YOU),
         )),
     ))
@@ -95,7 +95,7 @@ fn list(ui: Ui, open: Memo<Option<PeerId>>, alone: Memo<bool>) -> impl IntoView 
             order
         })
     });
-    let here = Memo::new(move |_| ui.model.with(|model| model.here()));
+    let here = Memo::new(move |_| ui.model.with(Model::here));
     let up = Memo::new(move |_| ui.model.with(|model| model.link == Link::Up));
     html::div().child((
         html::h2().attr("id", "people-title").attr("tabindex", "-1").child((text::PEOPLE, move || {
@@ -136,7 +136,7 @@ fn person(ui: Ui, open: Memo<Option<PeerId>>, id: PeerId) -> impl IntoView {
             .child((
                 parts::avatar(id.0, move || name.get()),
                 html::span().attr("class", "who").child((
-                    html::strong().attr("dir", "auto").child(move || name.get()),
+                    html::strong().child(html::bdi().child(move || name.get())),
                     html::span().attr("class", "soft").child(move || match (unread.get(), here.get()) {
                         (0, true) => text::HERE.to_owned(),
                         (0, false) => text::GONE.to_owned(),

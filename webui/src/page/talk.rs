@@ -76,8 +76,7 @@ fn conversation(ui: Ui, peer: PeerId) -> impl IntoView {
                     html::h2()
                         .attr("id", "talk-title")
                         .attr("tabindex", "-1")
-                        .attr("dir", "auto")
-                        .child(move || name.get()),
+                        .child(html::bdi().child(move || name.get())),
                     path(ui, peer),
                 )),
             )),

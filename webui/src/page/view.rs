@@ -7,13 +7,13 @@ use leptos::html;
 use leptos::prelude::*;
 
 use super::{Ui, gate, parts, people, talk};
-use crate::model::Stage;
+use crate::model::{Model, Stage};
 use crate::text;
 
 pub(super) fn root(ui: Ui) -> impl IntoView {
     let stage = Memo::new(move |_| ui.model.with(|model| model.stage));
     Effect::new(move |_| {
-        let unread = ui.model.with(|model| model.unread());
+        let unread = ui.model.with(Model::unread);
         // A number and nothing else: titles are seen by others, and kept in histories.
         let title = if unread == 0 { text::NAME.to_owned() } else { format!("({unread}) {}", text::NAME) };
         document().set_title(&title);
