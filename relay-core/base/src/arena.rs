@@ -124,9 +124,14 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Arena<S> {
     }
 
     /// Overwrites what is stored with zeros and frees its blocks.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the chain is used up, so that nobody reads it afterwards"
+    )]
     pub fn free(&mut self, chain: Chain) {
+        let blocks = chain.blocks();
         let mut block = chain.first;
-        for _ in 0..chain.blocks() {
+        for _ in 0..blocks {
             let after = self.after(block);
             if let Some(bytes) = block_mut(&mut self.storage, block) {
                 wipe(bytes);
@@ -135,7 +140,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Arena<S> {
             self.free = block;
             block = after;
         }
-        self.used = self.used.saturating_sub(chain.blocks());
+        self.used = self.used.saturating_sub(blocks);
     }
 
     /// Overwrites all that was ever used with zeros. Every chain that is still somewhere has become meaningless

@@ -9,9 +9,7 @@ use rand_core::{CryptoRng, RngCore};
 use wire::{Challenge, ClientFrame, Kind, Limits, NodeFrame, Reason};
 
 use super::requests::too_fast;
-use super::session::{
-    Answer, Closing, Credentials, Refusal, Session,
-};
+use super::session::{Answer, Closing, Credentials, Refusal, Session};
 use super::store::{PlaceId, Store};
 use super::{Cause, Config, Counters, Event, Held, OpenRefused, SessionId, Violation};
 

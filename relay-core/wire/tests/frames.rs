@@ -134,18 +134,17 @@ proptest! {
 /// Every input that a search has found is played again.
 #[test]
 fn the_corpora_hold() {
-    let targets: [(&str, fn(&[u8])); 3] = [
-        ("wire_client_frame", wire::fuzzing::client_frame),
-        ("wire_node_frame", wire::fuzzing::node_frame),
-        ("wire_join_link", wire::fuzzing::join_link),
-    ];
-    for (target, body) in targets {
-        let folder = format!("{}/../../ci/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
-        let mut played = 0;
-        for file in std::fs::read_dir(folder).expect("the corpus is committed") {
-            body(&std::fs::read(file.unwrap().path()).unwrap());
-            played += 1;
-        }
-        assert!(played > 0, "{target}");
+    play("wire_client_frame", wire::fuzzing::client_frame);
+    play("wire_node_frame", wire::fuzzing::node_frame);
+    play("wire_join_link", wire::fuzzing::join_link);
+}
+
+fn play(target: &str, body: fn(&[u8])) {
+    let folder = format!("{}/../../ci/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+    let mut played = 0;
+    for file in std::fs::read_dir(folder).expect("the corpus is committed") {
+        body(&std::fs::read(file.expect("a file of the corpus").path()).expect("it can be read"));
+        played += 1;
     }
+    assert!(played > 0, "{target}");
 }
