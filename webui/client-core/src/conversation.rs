@@ -291,7 +291,7 @@ impl Conversation {
         match error {
             GroupError::Change => hub.counters.changes += 1,
             GroupError::Malformed | GroupError::Impersonation | GroupError::Library => {
-                hub.counters.parcels += 1
+                hub.counters.parcels += 1;
             }
         }
         if error == GroupError::Impersonation {

@@ -101,7 +101,7 @@ impl Client {
             Change::Left(peer) => {
                 self.hub.tell(Event::PeerLeft { peer });
                 self.with_conversation(peer, |conversation, contact, hub| {
-                    conversation.handle_left(contact, hub, now)
+                    conversation.handle_left(contact, hub, now);
                 });
                 Some(peer)
             }

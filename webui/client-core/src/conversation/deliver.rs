@@ -192,7 +192,7 @@ impl Conversation {
         ];
         match next.into_iter().flatten().min() {
             Some(at) => {
-                hub.deadlines.set(Timer::Peer(contact.id), if at > now { at } else { now + LOOK_AGAIN })
+                hub.deadlines.set(Timer::Peer(contact.id), if at > now { at } else { now + LOOK_AGAIN });
             }
             None => {
                 hub.deadlines.remove(&Timer::Peer(contact.id));
