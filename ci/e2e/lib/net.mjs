@@ -155,6 +155,10 @@ export class Net {
     await run('ip', ['-n', this.namespace('ap'), '-batch', '-'], {
       input: `link add ${host} type veth peer name eth0 netns ${namespace}\nlink set ${host} master br0 up\n`,
     });
+    // An address that appears by itself a second later makes Chromium give up what it is loading: where
+    // there is no IPv6 there is none at all, and where there is, addresses are there at once.
+    if (this.family === FAMILIES[4]) await run('ip', ['-n', namespace, 'link', 'set', 'eth0', 'addrgenmode', 'none']);
+    else await this.inside(host, 'sysctl', ['-qw', 'net.ipv6.conf.eth0.accept_dad=0']);
     const own = ['link set lo up', `addr add ${address}/${this.family.length} dev eth0 nodad`, 'link set eth0 up'];
     if (route) own.push(`route add default via ${this.gateway}`);
     await run('ip', ['-n', namespace, '-batch', '-'], { input: `${own.join('\n')}\n` });
