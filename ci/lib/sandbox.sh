@@ -95,7 +95,7 @@ sandbox_e2e() {
     ((EUID == 0)) || SANDBOX+=(--unshare-user --uid 0 --gid 0 --bind /sys /run/sys)
     ((net)) || SANDBOX+=(--unshare-net)
     modules=$(node_modules_path)
-    [[ -z $modules || ! -d $modules ]] || SANDBOX+=(--ro-bind "$modules" /ws/ci/e2e/node_modules)
+    [[ -z $modules || ! -d $modules ]] || SANDBOX+=(--ro-bind "$modules" /ws/ci/harness/node_modules)
     # bubblewrap shows /proc/sys read-only; scenarios set ip_forward and the like in their own
     # network namespaces, so a fresh /proc is mounted on top where the kernel lets us.
     SANDBOX+=(-- /bin/sh -c 'mount -t proc proc /proc 2>/dev/null; exec "$@"' sh)
@@ -104,7 +104,7 @@ sandbox_e2e() {
 # The JavaScript that scenarios use, by the hash of its lock file; nothing is ever installed into
 # the checkout.
 node_modules_path() {
-    local lock=$TOP/ci/e2e/package-lock.json
+    local lock=$TOP/ci/harness/package-lock.json
     [[ ! -e $lock ]] || printf '%s/npm-%s/node_modules\n' "$CACHE" "$(sha256sum <"$lock" | cut -c1-12)"
 }
 
@@ -122,7 +122,7 @@ node_modules_make() {
     [[ ! -d $dir ]] || return 0
     rm -rf -- "$part"
     mkdir -p "$part"
-    cp "$TOP/ci/e2e/package.json" "$TOP/ci/e2e/package-lock.json" "$part/"
+    cp "$TOP/ci/harness/package.json" "$TOP/ci/harness/package-lock.json" "$part/"
     # Where the host fetches packages from, without its credentials.
     [[ ! -f $HOME/.npmrc ]] || grep -E '^(@[^:]+:)?registry=' "$HOME/.npmrc" >"$part/.npmrc" || true
     sandbox_base "$root"

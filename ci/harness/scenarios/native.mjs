@@ -15,7 +15,7 @@ export const turnInterop = {
   async run(t) {
     expect(existsSync(TURN_ONLY), `${TURN_ONLY} is missing: ci/build tools makes it`);
     // A network of its own, since the script's addresses are its own affair.
-    const script = new Service('unshare', ['--net', 'bash', '/ws/ci/e2e/interop/turn.sh'], {
+    const script = new Service('unshare', ['--net', 'bash', '/ws/ci/harness/interop/turn.sh'], {
       log: `${t.out}/turn.log`,
       env: { ...process.env, BULLE_TURN_ONLY: TURN_ONLY },
     });

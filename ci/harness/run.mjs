@@ -1,6 +1,6 @@
 // The end-to-end scenarios: real browsers, the real daemon, in a network that ends at the bubble.
 //
-//   ci/run-e2e [NAME...] [--list] [--jobs N]
+//   ci/e2e [NAME...] [--list] [--jobs N]
 //
 // NAME     only these scenarios, in the order given
 // --list   their names, and what each shows
@@ -33,7 +33,7 @@ while (args.length) {
   } else if (arg in scenarios) {
     wanted.push(arg);
   } else {
-    fail(`there is no scenario called '${arg}'; see ci/run-e2e --list`);
+    fail(`there is no scenario called '${arg}'; see ci/e2e --list`);
   }
 }
 

@@ -1,4 +1,4 @@
-//! The command `bench`, run by `ci/run-bench` inside the root `e2e`.
+//! The command `bench`, run by `ci/bench` inside the root `e2e`.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command that speaks to its caller")]
 

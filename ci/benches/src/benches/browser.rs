@@ -1,4 +1,4 @@
-//! What a person waits for, seen by real browsers: `ci/e2e/bench.mjs` measures, this reports.
+//! What a person waits for, seen by real browsers: `ci/harness/bench.mjs` measures, this reports.
 
 use std::fs;
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Effort;
 use crate::report::{Report, version};
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../e2e/bench.mjs");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../harness/bench.mjs");
 const FIGURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../out/bench");
 
 /// From opening a join link to the first screen, and to a page that can be used.
@@ -29,7 +29,7 @@ fn measure(name: &str, effort: Effort, report: &mut Report) -> Result<()> {
         .stdout(std::process::Stdio::null())
         .status()
         .context("node: not started")?;
-    ensure!(status.success(), "ci/e2e/bench.mjs {name} failed");
+    ensure!(status.success(), "ci/harness/bench.mjs {name} failed");
     let file = format!("{FIGURES}/{name}.json");
     let found: Value = serde_json::from_slice(&fs::read(&file).with_context(|| file.clone())?)?;
     let unit = found.get("unit").and_then(Value::as_str).unwrap_or("ms");

@@ -3,7 +3,7 @@
 # by Send indication, client to client and client to peer, and refused where they must be.
 #
 #   ci/build tools
-#   ci/in e2e bash /ws/ci/e2e/interop/turn.sh
+#   ci/in e2e bash /ws/ci/harness/interop/turn.sh
 #
 # Not asked for: both families at once, since this tool writes ADDITIONAL-ADDRESS-FAMILY with the number of a draft.
 # Makes three hosts of its own, box, phone and peer, on one link; nothing leaves them.
