@@ -43,7 +43,7 @@ pub const CONTROL_PER_SECOND: u32 = 4;
 /// See [`CONTROL_PER_SECOND`].
 pub const CONTROL_BURST: u32 = 32;
 /// What an idle connection keeps for reading: the library's own choice would be 128 KiB.
-const READ_BUFFER: usize = 2048;
+const READ_BUFFER: usize = 1024;
 /// Small frames are gathered up to here before they are written.
 const WRITE_BUFFER: usize = 4096;
 
