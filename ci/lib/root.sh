@@ -51,7 +51,7 @@ root_make() {
 }
 
 root_build() {
-    local name=$1 part=$2 mirror suite item work mode=root options=() sources=()
+    local name=$1 part=$2 mirror suite item work options=() sources=()
     local ARCHITECTURES=() SUITES=() PACKAGES=() EXCLUDE=() DIRECTORIES=() LINKS=() PREFERENCES=''
     # shellcheck source=/dev/null
     source "$TOP/ci/roots/$name.conf"
@@ -64,7 +64,6 @@ root_build() {
             *) sources+=("deb [signed-by=$DEBIAN_KEYRING] $mirror $suite main") ;;
         esac
     done
-    ((EUID == 0)) || mode=unshare
     work=$(mktemp -d)
     chmod 755 "$work"
     printf '%s' "$PREFERENCES" >"$work/preferences"
@@ -86,12 +85,14 @@ root_build() {
     while IFS= read -r item; do
         options+=(--aptopt="$item")
     done < <(apt-config dump 2>/dev/null | grep -E '^Acquire::(Check-Valid-Until|Check-Date|https?::Proxy[^ ]*) ' | sed 's/;$//')
-    # `set -e` does not hold in here (the caller tests our result), hence the explicit status.
-    local rc=0 alone=()
     # mmdebstrap mounts /proc and the like below the root. In namespaces of its own they vanish
     # with it, and it dies with us, so that a killed run leaves neither mounts nor processes.
-    ((EUID != 0)) || alone=(unshare --mount --pid --fork --kill-child --mount-proc)
-    "${alone[@]}" mmdebstrap --verbose --mode="$mode" --variant=apt --format=directory \
+    local rc=0 alone=(unshare --mount --pid --fork --kill-child --mount-proc)
+    # Without root: we stay ourselves in there, under the name of root. In mmdebstrap's own way
+    # only our sub-ids would be known, and those may not enter a home that is private.
+    ((EUID == 0)) || alone+=(--user --map-root-user --map-auto)
+    # `set -e` does not hold in here (the caller tests our result), hence the explicit status.
+    "${alone[@]}" mmdebstrap --verbose --mode=root --variant=apt --format=directory \
         --architectures="$(IFS=,; printf '%s' "${ARCHITECTURES[*]}")" \
         --include="$(IFS=,; printf '%s' "${PACKAGES[*]}")" \
         --aptopt='Acquire::Retries "5"' --aptopt='Acquire::Languages "none"' \
