@@ -9,6 +9,7 @@
 //! would have to trust anew; what is wrong with it is an error that names the file and the remedy.
 
 mod error;
+mod host;
 mod issue;
 mod renewal;
 mod scope;

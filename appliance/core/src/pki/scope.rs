@@ -1,10 +1,11 @@
 //! What an authority may vouch for: the permitted subtrees of RFC 5280 section 4.2.1.10.
 
+use super::host::Host;
 use super::{Identity, MOST_ADDRESSES};
 use crate::names::DnsName;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use x509_parser::extensions::{GeneralName, NameConstraints};
+use x509_parser::extensions::NameConstraints;
 
 /// Private, link-local and loopback ranges: RFC 1918, 3927, 4193, 4291, 1122. No certificate of the public
 /// web can name them, so an authority limited to them can impersonate nobody out there.
@@ -51,17 +52,9 @@ impl Scope {
     pub(super) fn of_certificate(constraints: &NameConstraints<'_>) -> Option<Self> {
         let mut scope = Self { names: Vec::new(), ranges: Vec::new() };
         for subtree in constraints.permitted_subtrees.as_ref()? {
-            match &subtree.base {
-                GeneralName::DNSName(name) => scope.names.push((*name).to_owned()),
-                GeneralName::IPAddress(bytes) => scope.ranges.push(range(bytes)?),
-                GeneralName::OtherName(..)
-                | GeneralName::RFC822Name(_)
-                | GeneralName::X400Address(_)
-                | GeneralName::DirectoryName(_)
-                | GeneralName::EDIPartyName(_)
-                | GeneralName::URI(_)
-                | GeneralName::RegisteredID(_)
-                | GeneralName::Invalid(..) => return None,
+            match Host::of(&subtree.base)? {
+                Host::Name(name) => scope.names.push(name.to_owned()),
+                Host::Address(bytes) => scope.ranges.push(range(bytes)?),
             }
         }
         (!scope.names.is_empty() && !scope.ranges.is_empty()).then_some(scope)

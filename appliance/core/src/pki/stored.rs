@@ -1,5 +1,6 @@
 //! Reads back what was stored. The authority is checked strictly; a leaf that does not fit is simply not there.
 
+use super::host::Host;
 use super::issue::Authority;
 use super::{Identity, Leaf, PkiError, PkiFile, Scope, Stored};
 use crate::names::DnsName;
@@ -7,7 +8,6 @@ use base::UnixSeconds;
 use rcgen::{Issuer, KeyPair, PublicKeyData};
 use std::net::IpAddr;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 use zeroize::Zeroizing;
@@ -57,17 +57,9 @@ pub(super) fn leaf(stored: &Stored, ca: &Authority) -> Option<Leaf> {
     }
     let mut identity = Identity::default();
     for name in &parsed.subject_alternative_name().ok()??.value.general_names {
-        match name {
-            GeneralName::DNSName(name) => _ = identity.names.insert(DnsName::parse(name)?),
-            GeneralName::IPAddress(bytes) => _ = identity.addresses.insert(address(bytes)?),
-            GeneralName::OtherName(..)
-            | GeneralName::RFC822Name(_)
-            | GeneralName::X400Address(_)
-            | GeneralName::DirectoryName(_)
-            | GeneralName::EDIPartyName(_)
-            | GeneralName::URI(_)
-            | GeneralName::RegisteredID(_)
-            | GeneralName::Invalid(..) => return None,
+        match Host::of(name)? {
+            Host::Name(name) => _ = identity.names.insert(DnsName::parse(name)?),
+            Host::Address(bytes) => _ = identity.addresses.insert(address(bytes)?),
         }
     }
     let validity = parsed.validity();
