@@ -1,6 +1,6 @@
 //! What the TURN server counts: totals, nothing about anybody.
 
-use super::Refusal;
+use super::{Forward, Out, Refusal};
 
 /// Totals since the start, and how many allocations there are now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,19 @@ impl Counters {
     /// How often `refusal` was sent.
     pub fn refusals(&self, refusal: Refusal) -> u64 {
         slot(refusal).and_then(|at| self.refusals.get(at)).copied().unwrap_or_default()
+    }
+
+    /// A datagram was passed on, or was for nobody.
+    pub(super) fn forwarded(&mut self, forward: Option<&Forward>) {
+        let Some(forward) = forward else {
+            self.dropped += 1;
+            return;
+        };
+        match forward.out {
+            Out::Relay(_) => self.packets_to_peers += 1,
+            Out::Server(_) => self.packets_to_clients += 1,
+        }
+        self.bytes_relayed += forward.payload_len() as u64;
     }
 
     pub(super) fn refused(&mut self, refusal: Refusal) {

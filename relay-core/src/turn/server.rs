@@ -181,7 +181,8 @@ impl<R: RngCore + CryptoRng> Server<R> {
             Some(_) if bytes.len() <= MAX_DATAGRAM => return self.handle_stun(bytes, five_tuple, now, wall),
             _ => None,
         };
-        self.count_to_peer(forward)
+        self.counters.forwarded(forward.as_ref());
+        forward
     }
 
     /// A datagram from a peer, at one of our relayed transport addresses.
@@ -193,13 +194,7 @@ impl<R: RngCore + CryptoRng> Server<R> {
         now: Instant,
     ) -> Option<Forward> {
         let forward = self.peer_data(bytes, peer, relay, now);
-        match &forward {
-            Some(forward) => {
-                self.counters.packets_to_clients += 1;
-                self.counters.bytes_relayed += forward.payload_len() as u64;
-            }
-            None => self.counters.dropped += 1,
-        }
+        self.counters.forwarded(forward.as_ref());
         forward
     }
 
@@ -289,7 +284,8 @@ impl<R: RngCore + CryptoRng> Server<R> {
         match (message.class(), message.method()) {
             (Class::Indication, Method::Send) => {
                 let forward = self.client_send_indication(&message, five_tuple, now);
-                return self.count_to_peer(forward);
+                self.counters.forwarded(forward.as_ref());
+                return forward;
             }
             (Class::Request, Method::Binding) => {
                 if let Some(reply) = answer_binding(&message, five_tuple.client) {
@@ -308,17 +304,6 @@ impl<R: RngCore + CryptoRng> Server<R> {
             }
         }
         None
-    }
-
-    fn count_to_peer(&mut self, forward: Option<Forward>) -> Option<Forward> {
-        match &forward {
-            Some(forward) => {
-                self.counters.packets_to_peers += 1;
-                self.counters.bytes_relayed += forward.payload_len() as u64;
-            }
-            None => self.counters.dropped += 1,
-        }
-        forward
     }
 
     fn allocation(&self, id: AllocationId) -> Option<&Allocation> {
