@@ -18,7 +18,7 @@ pub(crate) const MAX_DEPOSITS: usize = 32;
 const DIAL_LIMIT: Duration = Duration::from_secs(15);
 
 /// How long the node may take to greet, or to say anything while an answer is due.
-const DEAD_AFTER: Duration = Duration::from_secs(10);
+const DEAD_AFTER: Duration = Duration::from_secs(6);
 
 /// The same, when the network may have changed.
 const DEAD_AFTER_CHANGE: Duration = Duration::from_secs(2);
@@ -305,9 +305,9 @@ impl Link {
     }
 }
 
-/// A third of what the node puts up with, within reason whatever the node says.
+/// A third of what the node puts up with, but often enough that a person sees soon that the box is gone.
 fn ping_interval(limits: &Limits) -> Duration {
-    Duration::from_secs(u64::from(limits.idle_s / 3).clamp(5, 60))
+    Duration::from_secs(u64::from(limits.idle_s / 3).clamp(5, 15))
 }
 
 #[cfg(test)]
@@ -337,22 +337,22 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_node_is_left_after_ten_seconds() {
+    fn a_silent_node_is_left_after_six_seconds() {
         let (mut link, _) = open();
-        assert_eq!(link.poll_timeout(), Some(at(30)));
-        assert!(matches!(link.handle_timeout(at(30)), Do::Ping(_)));
-        assert_eq!(link.poll_timeout(), Some(at(40)));
-        assert_eq!(link.handle_timeout(at(40)), Do::Redial);
+        assert_eq!(link.poll_timeout(), Some(at(15)));
+        assert!(matches!(link.handle_timeout(at(15)), Do::Ping(_)));
+        assert_eq!(link.poll_timeout(), Some(at(21)));
+        assert_eq!(link.handle_timeout(at(21)), Do::Redial);
         assert!(!link.is_up());
     }
 
     #[test]
     fn an_answered_ping_keeps_the_session() {
         let (mut link, _) = open();
-        link.handle_timeout(at(30));
+        link.handle_timeout(at(15));
         link.handle_pong();
-        link.heard(at(31));
-        assert_eq!(link.poll_timeout(), Some(at(60)));
+        link.heard(at(16));
+        assert_eq!(link.poll_timeout(), Some(at(30)));
     }
 
     #[test]
