@@ -35,6 +35,7 @@ mod gate {
     pub const OR: &str = "or";
     pub const START: &str = "Start a new bubble";
     pub const BACK_TO_LINK: &str = "I have an invitation";
+    pub const OTHER_LINK: &str = "Use another invitation";
     pub const FORGETS: &str = "This version keeps nothing: when you close or reload this page, your messages and your name are gone from this device.";
     pub const GO_THERE: &str = "Open it there";
     pub const USE_HERE: &str = "It is the same box: use it here";

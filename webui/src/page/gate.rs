@@ -188,7 +188,10 @@ impl Form {
                     self.way.set(Way::Link);
                     parts::focus_soon("join-link");
                 })
-                .child(text::BACK_TO_LINK)
+                .child(move || match self.way.get() {
+                    Way::Invited(_) => text::OTHER_LINK,
+                    Way::New | Way::Link => text::BACK_TO_LINK,
+                })
                 .into_any()
         }
     }
