@@ -49,6 +49,11 @@ debian_security_mirror() {
     printf '%s\n' "${uri%/}"
 }
 
+# How this machine reaches its mirror (a proxy, a mirror whose dates are frozen) is its own affair.
+apt_reach() {
+    apt-config dump 2>/dev/null | grep -E '^Acquire::(Check-Valid-Until|Check-Date|https?::Proxy[^ ]*) ' | sed 's/;$//' || true
+}
+
 # apt_uri LABEL PATTERN: before the first `apt-get update` apt knows no labels, only addresses.
 apt_uri() {
     local all

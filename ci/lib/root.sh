@@ -81,10 +81,9 @@ root_build() {
     # Mount points for the host's files, and no trace of the host in the root.
     # shellcheck disable=SC2016
     options+=(--customize-hook='for f in resolv.conf hosts; do rm -f "$1/etc/$f"; : >"$1/etc/$f"; done; echo bulle >"$1/etc/hostname"; rm -f "$1/etc/apt/sources.list"')
-    # How this machine reaches its mirror (a proxy, a mirror whose dates are frozen) is its own affair.
     while IFS= read -r item; do
         options+=(--aptopt="$item")
-    done < <(apt-config dump 2>/dev/null | grep -E '^Acquire::(Check-Valid-Until|Check-Date|https?::Proxy[^ ]*) ' | sed 's/;$//')
+    done < <(apt_reach)
     # mmdebstrap mounts /proc and the like below the root. In namespaces of its own they vanish
     # with it, and it dies with us, so that a killed run leaves neither mounts nor processes.
     local rc=0 alone=(unshare --mount --pid --fork --kill-child --mount-proc)

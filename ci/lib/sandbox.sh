@@ -101,6 +101,21 @@ sandbox_e2e() {
     SANDBOX+=(-- /bin/sh -c 'mount -t proc proc /proc 2>/dev/null; exec "$@"' sh)
 }
 
+# Where images are made and booted. Every capability, because ldconfig and depmod work on a tree as
+# if it were /; packages are kept beside the roots, and fetched from the mirror that roots come from.
+sandbox_image() {
+    mkdir -p "$CACHE/debs"
+    sandbox_base "$1"
+    SANDBOX+=(--cap-add ALL --bind "$CACHE/debs" /debs)
+    ((EUID == 0)) || SANDBOX+=(--unshare-user --uid 0 --gid 0)
+    SANDBOX+=(
+        --setenv BULLE_DEBIAN_MIRROR "$(debian_mirror)"
+        --setenv BULLE_DEBIAN_SECURITY_MIRROR "$(debian_security_mirror)"
+        --setenv BULLE_APT_OPTIONS "$(apt_reach)"
+        --
+    )
+}
+
 # The JavaScript that scenarios use, by the hash of its lock file; nothing is ever installed into
 # the checkout.
 node_modules_path() {
