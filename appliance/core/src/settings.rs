@@ -9,7 +9,7 @@
 
 mod error;
 mod keys;
-mod reader;
+pub(crate) mod reader;
 mod render;
 #[cfg(test)]
 mod tests;
@@ -18,7 +18,9 @@ mod units;
 pub use error::{Problem, ProblemKind, SettingsError};
 pub use keys::{KEYS, Key};
 
-use crate::names::DnsName;
+use crate::claim::ClaimHash;
+use crate::names::{DnsLabel, DnsName};
+use crate::prefix::Prefix;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,12 +43,30 @@ pub struct Typed {
     pub names: Option<Vec<DnsName>>,
     /// `http.security_contact`
     pub security_contact: Option<String>,
+    /// `http.certificate`
+    pub certificate: Option<PathBuf>,
+    /// `http.key`
+    pub key: Option<PathBuf>,
     /// `turn.listen`
     pub turn_listen: Option<Vec<SocketAddr>>,
     /// `turn.ports`
     pub turn_ports: Option<PortRange>,
     /// `turn.external`
     pub turn_external: Option<Vec<IpAddr>>,
+    /// `dns.listen`
+    pub dns_listen: Option<Vec<SocketAddr>>,
+    /// `dns.prefixes`
+    pub dns_prefixes: Option<Vec<Prefix>>,
+    /// `portal.probes`
+    pub probes: Option<Probes>,
+    /// `mdns.name`
+    pub mdns_name: Option<DnsLabel>,
+    /// `mdns.interfaces`
+    pub mdns_interfaces: Option<Vec<String>>,
+    /// `box.claim`
+    pub claim: Option<ClaimHash>,
+    /// `box.runtime`
+    pub runtime: Option<PathBuf>,
     /// `limits.connections`
     pub connections: Option<u32>,
     /// `limits.connections_per_address`
@@ -87,8 +107,18 @@ pub struct Settings {
     pub names: Vec<DnsName>,
     /// Where to report a security problem of this box.
     pub security_contact: Option<String>,
+    /// The operator's own certificate, for the names that it covers.
+    pub certificate: Option<CertificateFiles>,
     /// STUN and TURN.
     pub turn: TurnSettings,
+    /// The bubble's own name server.
+    pub dns: DnsSettings,
+    /// What devices are told that ask whether there is an Internet.
+    pub probes: Probes,
+    /// Being found on a LAN; none where that is switched off.
+    pub mdns: Option<MdnsSettings>,
+    /// What the controller of a box hands over; nothing on other machines.
+    pub controller: ControllerSettings,
     /// What one client, and all together, may take.
     pub limits: LimitSettings,
     /// Where the certificate authority and the clock are kept.
@@ -106,6 +136,69 @@ pub struct TurnSettings {
     pub ports: PortRange,
     /// Addresses to announce instead of the machine's own, when it sits behind a port forward.
     pub external: Vec<IpAddr>,
+}
+
+/// Where the operator's certificate lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate and those between it and its authority, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+}
+
+/// The bubble's own name server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsSettings {
+    /// Where it answers, and so what the box's names resolve to; empty switches it off.
+    pub listen: Vec<SocketAddr>,
+    /// Who is answered; where this is empty, the network around each address of `listen`.
+    pub prefixes: Vec<Prefix>,
+}
+
+/// Being found on a LAN by multicast DNS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MdnsSettings {
+    /// The label before `.local`.
+    pub name: DnsLabel,
+    /// Names of network interfaces; empty means all but loopback.
+    pub interfaces: Vec<String>,
+}
+
+/// What the controller of a box hands over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ControllerSettings {
+    /// What to compare a claim code with; without it nobody can claim the box here.
+    pub claim: Option<ClaimHash>,
+    /// The directory in which the two leave each other word.
+    pub runtime: Option<PathBuf>,
+}
+
+/// What devices are told that ask whether there is an Internet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Probes {
+    /// "There is": they stay in this network and open nothing by themselves.
+    Online,
+    /// Nothing: they find out that there is none.
+    #[default]
+    Offline,
+    /// "Sign in first": they show the explaining page once.
+    Portal,
+}
+
+impl Probes {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Online, Self::Offline, Self::Portal];
+
+    /// The word in the settings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Offline => "offline",
+            Self::Portal => "portal",
+        }
+    }
 }
 
 /// What one client, and all together, may take.
@@ -190,11 +283,24 @@ impl Typed {
                 ["bulle.local", "bulle.internal"].into_iter().filter_map(DnsName::parse).collect()
             }),
             security_contact: self.security_contact,
+            certificate: self
+                .certificate
+                .zip(self.key)
+                .map(|(certificate, key)| CertificateFiles { certificate, key }),
             turn: TurnSettings {
                 listen: self.turn_listen.unwrap_or_else(|| any(TURN_PORT)),
                 ports: self.turn_ports.unwrap_or(PortRange { first: 61_000, last: 65_535 }),
                 external: self.turn_external.unwrap_or_default(),
             },
+            dns: DnsSettings {
+                listen: self.dns_listen.unwrap_or_default(),
+                prefixes: self.dns_prefixes.unwrap_or_default(),
+            },
+            probes: self.probes.unwrap_or_default(),
+            mdns: self
+                .mdns_name
+                .map(|name| MdnsSettings { name, interfaces: self.mdns_interfaces.unwrap_or_default() }),
+            controller: ControllerSettings { claim: self.claim, runtime: self.runtime },
             limits: LimitSettings {
                 connections: self.connections.unwrap_or(8192),
                 connections_per_address: self.connections_per_address.unwrap_or(1024),

@@ -5,7 +5,7 @@
 use std::fmt;
 
 /// No more problems than this are reported at a time.
-pub(super) const MOST_PROBLEMS: usize = 20;
+pub(crate) const MOST_PROBLEMS: usize = 20;
 
 /// All that is wrong with a file, in the order of its lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,14 @@ pub struct Problem {
 pub enum ProblemKind {
     /// This is no TOML.
     Syntax {
+        /// Character in the line, from 1.
+        column: usize,
         /// In the words of the parser.
+        message: String,
+    },
+    /// The text cannot be read as it was saved.
+    Encoding {
+        /// What it is and what to do.
         message: String,
     },
     /// No such section or key.
@@ -48,19 +55,32 @@ pub enum ProblemKind {
         /// What was there.
         found: String,
     },
+    /// The key is of no use without another one.
+    Alone {
+        /// With its section.
+        key: String,
+        /// What must stand beside it.
+        missing: String,
+    },
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let ProblemKind::Syntax { column, message } = &self.kind {
+            return write!(f, "line {}, column {column}: not valid TOML: {message}", self.line);
+        }
         write!(f, "line {}: ", self.line)?;
         match &self.kind {
-            ProblemKind::Syntax { message } => write!(f, "not valid TOML: {message}"),
+            ProblemKind::Syntax { message, .. } | ProblemKind::Encoding { message } => f.write_str(message),
             ProblemKind::Unknown { key, nearest: Some(nearest) } => {
                 write!(f, "there is no key `{key}`; did you mean `{nearest}`?")
             }
             ProblemKind::Unknown { key, nearest: None } => write!(f, "there is no key `{key}`"),
             ProblemKind::Value { key, expected, found } => {
                 write!(f, "`{key}`: expected {expected}, found {found}")
+            }
+            ProblemKind::Alone { key, missing } => {
+                write!(f, "`{key}` is of no use without `{missing}`; add that, or take this out")
             }
         }
     }

@@ -28,6 +28,8 @@ pub const KEYS: &[Key] = &[
         name: "security_contact",
         expected: "an address that begins with \"mailto:\", \"https://\" or \"tel:\"",
     },
+    Key { section: "http", name: "certificate", expected: "a path in quotes such as \"/etc/bulle/box.crt\"" },
+    Key { section: "http", name: "key", expected: "a path in quotes such as \"/etc/bulle/box.key\"" },
     Key { section: "turn", name: "listen", expected: ADDRESSES },
     Key {
         section: "turn",
@@ -35,6 +37,34 @@ pub const KEYS: &[Key] = &[
         expected: "a range of ports from 1024 up, such as \"61000-65535\"",
     },
     Key { section: "turn", name: "external", expected: "a list of IP addresses such as [\"203.0.113.7\"]" },
+    Key {
+        section: "dns",
+        name: "listen",
+        expected: "an address of this box with a port such as \"10.77.0.1:53\" (not 0.0.0.0 or [::]), or a list \
+                   of them",
+    },
+    Key {
+        section: "dns",
+        name: "prefixes",
+        expected: "a list of networks such as [\"10.77.0.0/24\", \"fd00:77::/64\"]",
+    },
+    Key { section: "portal", name: "probes", expected: "one of \"online\", \"offline\", \"portal\"" },
+    Key {
+        section: "mdns",
+        name: "name",
+        expected: "a name without dots, of letters, digits and hyphens, such as \"bulle\"",
+    },
+    Key {
+        section: "mdns",
+        name: "interfaces",
+        expected: "a list of network interfaces such as [\"eth0\"]",
+    },
+    Key {
+        section: "box",
+        name: "claim",
+        expected: "a salt and a hash, 32 and 64 hexadecimal digits with a colon between them",
+    },
+    Key { section: "box", name: "runtime", expected: "a path in quotes such as \"/run/bulle\"" },
     Key { section: "limits", name: "connections", expected: COUNT },
     Key { section: "limits", name: "connections_per_address", expected: COUNT },
     Key { section: "limits", name: "sessions", expected: COUNT },
@@ -54,19 +84,19 @@ pub const KEYS: &[Key] = &[
     },
 ];
 
-/// The sections, in the order of the documentation.
-pub(super) fn sections() -> impl Iterator<Item = &'static str> {
+/// The sections of `keys`, in the order of the documentation.
+pub(crate) fn sections(keys: &'static [Key]) -> impl Iterator<Item = &'static str> {
     let mut last = "";
-    KEYS.iter().map(|key| key.section).filter(move |section| {
+    keys.iter().map(|key| key.section).filter(move |section| {
         let new = *section != last;
         last = section;
         new
     })
 }
 
-/// The key of that name.
-pub(super) fn find(section: &str, name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.section == section && key.name == name)
+/// The key of that name among `keys`.
+pub(crate) fn find(keys: &'static [Key], section: &str, name: &str) -> Option<&'static Key> {
+    keys.iter().find(|key| key.section == section && key.name == name)
 }
 
 /// What the operator may have meant: the candidate with the fewest differing letters, if it is near at all.

@@ -1,7 +1,9 @@
 //! From TOML text to [`Typed`], with a line for everything that does not fit.
+//!
+//! [`Reader`] knows no key by itself: the site settings of the box read their own keys with it.
 
 use super::error::{MOST_PROBLEMS, Problem, ProblemKind, SettingsError};
-use super::{KEYS, LogLevel, Typed, keys, units};
+use super::{KEYS, Key, LogLevel, Typed, keys, units};
 use crate::names::DnsName;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -15,34 +17,58 @@ pub(super) const LONGEST_LIST: usize = 16;
 const LONGEST_QUOTE: usize = 60;
 /// Longest `http.security_contact`.
 pub(super) const LONGEST_CONTACT: usize = 256;
+/// Longest name of an interface, as the kernel has it (IFNAMSIZ, less the final zero).
+const LONGEST_INTERFACE: usize = 15;
+/// Keys that need another one beside them.
+const NEEDS: [(&str, &str, &str, &str); 4] = [
+    ("http", "certificate", "http", "key"),
+    ("http", "key", "http", "certificate"),
+    ("mdns", "interfaces", "mdns", "name"),
+    ("box", "claim", "box", "runtime"),
+];
 /// Largest count.
 const LARGEST_COUNT: i64 = 1_000_000;
 
 type Value<'i> = Spanned<DeValue<'i>>;
 
 pub(super) fn read(text: &str) -> Result<Typed, SettingsError> {
-    let mut reader = Reader { text, problems: Vec::new() };
-    let root = match DeTable::parse(text) {
-        Ok(root) => root.into_inner(),
-        Err(error) => {
-            let offset = error.span().map_or(0, |span| span.start);
-            reader.report(offset, ProblemKind::Syntax { message: error.message().to_owned() });
-            return Err(SettingsError { problems: reader.problems });
-        }
-    };
-    reader.refuse_unknown(&root);
-    let typed = reader.typed(&root);
-    if reader.problems.is_empty() {
-        return Ok(typed);
-    }
-    reader.problems.sort_by_key(|problem| problem.line);
-    reader.problems.truncate(MOST_PROBLEMS);
-    Err(SettingsError { problems: reader.problems })
+    Reader::read(text, KEYS, Reader::typed)
 }
 
-struct Reader<'a> {
+/// Reads a file whose keys are those of a table.
+pub(crate) struct Reader<'a> {
     text: &'a str,
+    keys: &'static [Key],
     problems: Vec<Problem>,
+}
+
+impl<'a> Reader<'a> {
+    /// What `typed` makes of `text`, or every problem found.
+    pub(crate) fn read<T>(
+        text: &'a str,
+        keys: &'static [Key],
+        typed: impl FnOnce(&mut Self, &DeTable<'_>) -> T,
+    ) -> Result<T, SettingsError> {
+        let mut reader = Self { text, keys, problems: Vec::new() };
+        let root = match DeTable::parse(text) {
+            Ok(root) => root.into_inner(),
+            Err(error) => {
+                let offset = error.span().map_or(0, |span| span.start);
+                let column = reader.column(offset);
+                let message = error.message().to_owned();
+                reader.report(offset, ProblemKind::Syntax { column, message });
+                return Err(SettingsError { problems: reader.problems });
+            }
+        };
+        reader.refuse_unknown(&root);
+        let typed = typed(&mut reader, &root);
+        if reader.problems.is_empty() {
+            return Ok(typed);
+        }
+        reader.problems.sort_by_key(|problem| problem.line);
+        reader.problems.truncate(MOST_PROBLEMS);
+        Err(SettingsError { problems: reader.problems })
+    }
 }
 
 impl Reader<'_> {
@@ -52,9 +78,18 @@ impl Reader<'_> {
             redirect: self.take(root, "http", "redirect", addresses),
             names: self.take(root, "http", "names", names),
             security_contact: self.take(root, "http", "security_contact", contact),
+            certificate: self.take(root, "http", "certificate", path),
+            key: self.take(root, "http", "key", path),
             turn_listen: self.take(root, "turn", "listen", addresses),
             turn_ports: self.take(root, "turn", "ports", |value| units::ports(value.as_str()?)),
             turn_external: self.take(root, "turn", "external", hosts),
+            dns_listen: self.take(root, "dns", "listen", own_addresses),
+            dns_prefixes: self.take(root, "dns", "prefixes", |value| texts(value, Prefix::parse)),
+            probes: self.take(root, "portal", "probes", probes),
+            mdns_name: self.take(root, "mdns", "name", |value| DnsLabel::parse(value.as_str()?)),
+            mdns_interfaces: self.take(root, "mdns", "interfaces", |value| texts(value, interface)),
+            claim: self.take(root, "box", "claim", |value| ClaimHash::parse(value.as_str()?)),
+            runtime: self.take(root, "box", "runtime", path),
             connections: self.take(root, "limits", "connections", count),
             connections_per_address: self.take(root, "limits", "connections_per_address", count),
             sessions: self.take(root, "limits", "sessions", count),
@@ -68,7 +103,7 @@ impl Reader<'_> {
     }
 
     /// The value of one key, `None` when it is absent or wrong (then it is reported).
-    fn take<T>(
+    pub(crate) fn take<T>(
         &mut self,
         root: &DeTable<'_>,
         section: &str,
@@ -78,21 +113,32 @@ impl Reader<'_> {
         let value = root.get(section)?.get_ref().as_table()?.get(name)?;
         let parsed = parse(value.get_ref());
         if parsed.is_none() {
-            let expected = keys::find(section, name).map_or("", |key| key.expected).to_owned();
+            let expected = keys::find(self.keys, section, name).map_or("", |key| key.expected).to_owned();
             self.report_value(value, format!("{section}.{name}"), expected);
         }
         parsed
     }
 
+    fn refuse_lonely(&mut self, root: &DeTable<'_>) {
+        let find = |section: &str, name: &str| {
+            root.get(section)?.get_ref().as_table()?.get(name).map(|value| value.span().start)
+        };
+        for (section, name, other_section, other_name) in NEEDS {
+            let (Some(at), None) = (find(section, name), find(other_section, other_name)) else { continue };
+            let (key, missing) = (format!("{section}.{name}"), format!("{other_section}.{other_name}"));
+            self.report(at, ProblemKind::Alone { key, missing });
+        }
+    }
+
     fn refuse_unknown(&mut self, root: &DeTable<'_>) {
         for (section, value) in root {
             let name = section.get_ref().as_ref();
-            if !keys::sections().any(|known| known == name) {
+            if !keys::sections(self.keys).any(|known| known == name) {
                 // A key written above its section is the commoner slip than a wrong section.
-                let owner = KEYS.iter().find(|key| key.name == name);
+                let owner = self.keys.iter().find(|key| key.name == name);
                 let nearest = owner
                     .map(|key| format!("{}.{}", key.section, key.name))
-                    .or_else(|| keys::nearest(name, keys::sections()).map(|section| format!("[{section}]")));
+                    .or_else(|| keys::nearest(name, keys::sections(self.keys)).map(|section| format!("[{section}]")));
                 let key = if value.get_ref().is_table() { format!("[{}]", quote(name)) } else { quote(name) };
                 self.report(section.span().start, ProblemKind::Unknown { key, nearest });
             } else if let Some(table) = value.get_ref().as_table() {
@@ -106,11 +152,11 @@ impl Reader<'_> {
     fn refuse_unknown_keys(&mut self, section: &str, table: &DeTable<'_>) {
         for key in table.keys() {
             let name = key.get_ref().as_ref();
-            if keys::find(section, name).is_some() {
+            if keys::find(self.keys, section, name).is_some() {
                 continue;
             }
-            let here = KEYS.iter().filter(|key| key.section == section).map(|key| key.name);
-            let elsewhere = KEYS.iter().find(|key| key.name == name);
+            let here = self.keys.iter().filter(|key| key.section == section).map(|key| key.name);
+            let elsewhere = self.keys.iter().find(|key| key.name == name);
             let nearest = elsewhere
                 .map(|key| format!("{}.{}", key.section, key.name))
                 .or_else(|| keys::nearest(name, here).map(|near| format!("{section}.{near}")));
@@ -136,10 +182,16 @@ impl Reader<'_> {
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
         self.problems.push(Problem { line, kind });
     }
+
+    /// Characters from the start of its line, from 1.
+    fn column(&self, offset: usize) -> usize {
+        let before = self.text.get(..offset).unwrap_or_default();
+        1 + before.rsplit('\n').next().map_or(0, |line| line.chars().count())
+    }
 }
 
 /// A value in one line, short, without control characters: it goes to a terminal.
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let mut quoted: String =
         text.chars().take(LONGEST_QUOTE).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(LONGEST_QUOTE).is_some() {
@@ -149,7 +201,7 @@ fn quote(text: &str) -> String {
 }
 
 /// One text, or a list of texts, each parsed.
-fn texts<T>(value: &DeValue<'_>, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+pub(crate) fn texts<T>(value: &DeValue<'_>, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
     if let Some(text) = value.as_str() {
         return Some(vec![parse(text)?]);
     }
@@ -162,6 +214,22 @@ fn texts<T>(value: &DeValue<'_>, parse: impl Fn(&str) -> Option<T>) -> Option<Ve
 
 fn addresses(value: &DeValue<'_>) -> Option<Vec<SocketAddr>> {
     texts(value, |text| text.parse().ok())
+}
+
+/// Addresses that are somebody's: an answer over UDP has to leave from the address that was asked.
+fn own_addresses(value: &DeValue<'_>) -> Option<Vec<SocketAddr>> {
+    addresses(value).filter(|all| all.iter().all(|address| !address.ip().is_unspecified()))
+}
+
+fn interface(text: &str) -> Option<String> {
+    let good = |byte: u8| byte.is_ascii_graphic() && byte != b'/' && byte != b':';
+    ((1..=LONGEST_INTERFACE).contains(&text.len()) && text.bytes().all(good) && text != "." && text != "..")
+        .then(|| text.to_owned())
+}
+
+fn probes(value: &DeValue<'_>) -> Option<Probes> {
+    let word = value.as_str()?;
+    Probes::ALL.into_iter().find(|probes| probes.as_str() == word)
 }
 
 fn hosts(value: &DeValue<'_>) -> Option<Vec<IpAddr>> {
@@ -199,7 +267,7 @@ fn contact(value: &DeValue<'_>) -> Option<String> {
         .then(|| text.to_owned())
 }
 
-fn level(value: &DeValue<'_>) -> Option<LogLevel> {
+pub(crate) fn level(value: &DeValue<'_>) -> Option<LogLevel> {
     use LogLevel::{Debug, Error, Info, Trace, Warn};
     let word = value.as_str()?;
     [Error, Warn, Info, Debug, Trace].into_iter().find(|level| level.as_str() == word)

@@ -1,6 +1,6 @@
 //! Writes settings as the file that would give them, for `check-config`.
 
-use super::Settings;
+use super::{ControllerSettings, Settings};
 use std::fmt::{self, Display};
 
 impl Display for Settings {
@@ -9,6 +9,10 @@ impl Display for Settings {
         writeln!(f, "names = {}", list(&self.names))?;
         if let Some(contact) = &self.security_contact {
             writeln!(f, "security_contact = {}", quoted(contact))?;
+        }
+        if let Some(files) = &self.certificate {
+            writeln!(f, "certificate = {}", quoted(&files.certificate.to_string_lossy()))?;
+            writeln!(f, "key = {}", quoted(&files.key.to_string_lossy()))?;
         }
         let turn = &self.turn;
         writeln!(f, "\n[turn]\nlisten = {}", list(&turn.listen))?;
@@ -19,6 +23,22 @@ impl Display for Settings {
             turn.ports.last,
             list(&turn.external)
         )?;
+        writeln!(f, "\n[dns]\nlisten = {}", list(&self.dns.listen))?;
+        writeln!(f, "prefixes = {}", list(&self.dns.prefixes))?;
+        writeln!(f, "\n[portal]\nprobes = {}", quoted(self.probes.as_str()))?;
+        if let Some(mdns) = &self.mdns {
+            writeln!(f, "\n[mdns]\nname = \"{}\"\ninterfaces = {}", mdns.name, list(&mdns.interfaces))?;
+        }
+        let ControllerSettings { claim, runtime } = &self.controller;
+        if claim.is_some() || runtime.is_some() {
+            writeln!(f, "\n[box]")?;
+        }
+        if let Some(claim) = claim {
+            writeln!(f, "claim = \"{claim}\"")?;
+        }
+        if let Some(runtime) = runtime {
+            writeln!(f, "runtime = {}", quoted(&runtime.to_string_lossy()))?;
+        }
         let limits = &self.limits;
         writeln!(f, "\n[limits]\nconnections = {}", limits.connections)?;
         writeln!(f, "connections_per_address = {}", limits.connections_per_address)?;
@@ -31,8 +51,8 @@ impl Display for Settings {
 }
 
 fn list(values: &[impl Display]) -> String {
-    let quoted: Vec<String> = values.iter().map(|value| format!("\"{value}\"")).collect();
-    format!("[{}]", quoted.join(", "))
+    let all: Vec<String> = values.iter().map(|value| quoted(&value.to_string())).collect();
+    format!("[{}]", all.join(", "))
 }
 
 /// A TOML basic string.

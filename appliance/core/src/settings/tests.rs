@@ -159,7 +159,7 @@ fn a_security_contact_is_an_address_and_cannot_carry_a_second_line() {
 #[test]
 fn a_syntax_error_names_its_line() {
     assert!(problem("[http]\nnames = [\n").starts_with("line "), "{}", problem("[http]\nnames = [\n"));
-    assert!(problem("[http\n").starts_with("line 1: not valid TOML: "));
+    assert!(problem("[http\n").starts_with("line 1, column 6: not valid TOML: "));
 }
 
 #[test]
