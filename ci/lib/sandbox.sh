@@ -57,6 +57,8 @@ sandbox_build() {
     sandbox_base "$1"
     SANDBOX+=(
         --bind "$CACHE/cargo" /cargo --setenv CARGO_HOME /cargo --setenv CARGO_TARGET_DIR /ws/out/target
+        # Behind the root's own, for what somebody installs by hand.
+        --setenv PATH /usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:/cargo/bin
         --setenv CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER aarch64-linux-gnu-gcc
         --
     )
