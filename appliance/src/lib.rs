@@ -28,6 +28,7 @@ pub mod session;
 pub mod state;
 pub mod tls;
 pub mod turn;
+pub mod wifi;
 
 /// What `bulle --version` says.
 pub const VERSION: &str = if cfg!(webui) {

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod names;
 pub mod pki;
 pub mod settings;
+pub mod wifi;
 
 /// Bodies of the fuzz targets; they keep compiling because a test replays the corpus through them.
 #[doc(hidden)]
