@@ -31,6 +31,8 @@ pub struct Options {
     pub ca: PathBuf,
     /// Phones, an even number.
     pub count: usize,
+    /// One phone alone, in this bubble; its mate is switched on by another process.
+    pub half: Option<HalfPair>,
     /// Phones in one bubble, an even number; the rest go into further bubbles.
     pub bubble: usize,
     /// Messages that each phone writes to its mate.
@@ -42,6 +44,18 @@ pub struct Options {
     /// When to give up.
     pub limit: Duration,
 }
+
+/// One phone of a pair that two processes share, each in a network of its own.
+#[derive(Clone, Debug)]
+pub struct HalfPair {
+    /// The bubble that both are in.
+    pub secret: wire::BubbleSecret,
+    /// Which of the two this is, 0 or 1.
+    pub index: usize,
+}
+
+/// How long one phone of a shared pair stays on for its mate, which may still wait for a receipt.
+const LINGER: Duration = Duration::from_secs(3);
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +82,10 @@ pub struct Account {
 ///
 /// # Errors
 /// When it cannot begin. What goes wrong later stands in the account.
-pub async fn run(options: Options, mut at: impl FnMut(Phase)) -> Result<Account> {
+pub async fn run(mut options: Options, mut at: impl FnMut(Phase)) -> Result<Account> {
+    let count = if options.half.is_some() { 1 } else { options.count };
     ensure!(
-        options.count >= 2 && options.count.is_multiple_of(2),
+        options.half.is_some() || (count >= 2 && count.is_multiple_of(2)),
         "--count must be even: phones talk in pairs"
     );
     ensure!(options.count <= MAX_PHONES, "--count may be {MAX_PHONES} at most");
@@ -78,6 +93,7 @@ pub async fn run(options: Options, mut at: impl FnMut(Phase)) -> Result<Account>
         options.bubble >= 2 && options.bubble.is_multiple_of(2),
         "--bubble must be even: pairs share a bubble"
     );
+    options.count = count;
     usage::raise_open_files();
     let clock = Clock::start();
     let node = Node::new(&options.url, &options.ca, options.connect).await?;
@@ -87,10 +103,13 @@ pub async fn run(options: Options, mut at: impl FnMut(Phase)) -> Result<Account>
     let (milestones, mut reached) = mpsc::channel(options.count * 2);
     let (orders, order) = watch::channel(Order::Run);
     let mut phones = JoinSet::new();
+    let first = options.half.as_ref().map_or(0, |half| half.index);
     let mut secret = random_secret()?;
     let pause = if options.rate == 0 { Duration::ZERO } else { Duration::from_secs(1) / options.rate };
-    for index in 0..options.count {
-        if index % options.bubble == 0 {
+    for index in first..first + options.count {
+        if let Some(half) = &options.half {
+            secret = half.secret.clone();
+        } else if index % options.bubble == 0 {
             secret = random_secret()?;
         }
         let setting = Setting {
@@ -139,6 +158,9 @@ pub async fn run(options: Options, mut at: impl FnMut(Phase)) -> Result<Account>
         }
     })
     .await;
+    if options.half.is_some() {
+        tokio::time::sleep(LINGER).await;
+    }
     let memory_kib = usage::memory_kib("self").map_or(0, |(_, most)| most);
     let cpu = usage::cpu().saturating_sub(cpu_before);
     let _ = orders.send(Order::Stop);

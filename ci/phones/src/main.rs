@@ -10,8 +10,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use client_core::Path;
-use phones::fleet::{self, Options, Phase};
+use phones::fleet::{self, HalfPair, Options, Phase};
 use serde_json::Value;
+use wire::JoinLink;
 
 /// Switches on phones, lets them exchange messages in pairs through one node, and accounts for every message.
 ///
@@ -34,6 +35,12 @@ struct Arguments {
     /// Phones in one bubble
     #[arg(long, default_value_t = fleet::MAX_PHONES)]
     bubble: usize,
+    /// Switch on one phone of a pair in the bubble of this join link, instead of a fleet; needs --half
+    #[arg(long, value_name = "LINK", requires = "half", conflicts_with_all = ["count", "bubble"])]
+    invitation: Option<String>,
+    /// Which of the two, 0 or 1; the other process says the other number
+    #[arg(long, value_name = "0|1", requires = "invitation", value_parser = clap::value_parser!(u8).range(0..2))]
+    half: Option<u8>,
     /// Messages that each phone writes
     #[arg(long, default_value_t = 5)]
     messages: u32,
@@ -73,7 +80,15 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<bool> {
+    let half = match (&arguments.invitation, arguments.half) {
+        (Some(link), Some(index)) => {
+            let link = JoinLink::parse(link).context("--invitation is no join link")?;
+            Some(HalfPair { secret: link.secret, index: index.into() })
+        }
+        _ => None,
+    };
     let options = Options {
+        half,
         url: arguments.url,
         connect: arguments.connect,
         ca: arguments.ca,
@@ -90,6 +105,7 @@ fn run(arguments: Arguments) -> Result<bool> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let account = runtime.block_on(fleet::run(options, |phase| match phase {
+        Phase::Before if arguments.half.is_some() => eprintln!("switching on one phone"),
         Phase::Before => eprintln!("switching on {} phones", arguments.count),
         Phase::Connected => eprintln!("all are connected to their mates"),
         Phase::Done => eprintln!("all conversations are complete"),

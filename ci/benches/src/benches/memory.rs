@@ -32,6 +32,7 @@ pub(super) fn run(effort: Effort, report: &mut Report) -> Result<()> {
         std::thread::sleep(SETTLE);
         let before = (server.rss_kib()?, server.cpu_ns()?);
         let options = Options {
+            half: None,
             url: node.url(),
             connect: Some(node.https),
             ca: node.authority()?,
