@@ -88,7 +88,7 @@ cargo_registry_settings() {
 # Root in a world of its own: every capability, and no interface but loopback, so that scenarios
 # can build whatever network they need and nothing can leave it. NET=1 shares the host's network.
 sandbox_e2e() {
-    local net=$2 modules
+    local net=$2 modules image
     sandbox_base "$1"
     SANDBOX+=(--cap-add ALL --tmpfs /etc/netns --bind /sys /sys)
     [[ ! -e /dev/net/tun ]] || SANDBOX+=(--dev-bind /dev/net/tun /dev/net/tun)
@@ -96,6 +96,10 @@ sandbox_e2e() {
     # old one away) only where another one is in sight.
     ((EUID == 0)) || SANDBOX+=(--unshare-user --uid 0 --gid 0 --bind /sys /run/sys)
     ((net)) || SANDBOX+=(--unshare-net)
+    image=$(root_path image)
+    # Beside the browsers, for scenarios with a virtual machine: `chroot /image qemu-system-...`.
+    [[ ! -d $image ]] || SANDBOX+=(--ro-bind "$image" /image --dev /image/dev --proc /image/proc --tmpfs /image/tmp --bind "$TOP" /image/ws)
+    [[ ! -d $image || ! -e /dev/net/tun ]] || SANDBOX+=(--dev-bind /dev/net/tun /image/dev/net/tun)
     modules=$(node_modules_path)
     [[ -z $modules || ! -d $modules ]] || SANDBOX+=(--ro-bind "$modules" /ws/ci/harness/node_modules)
     # bubblewrap shows /proc/sys read-only; scenarios set ip_forward and the like in their own
@@ -111,6 +115,7 @@ sandbox_image() {
     SANDBOX+=(--cap-add ALL --bind "$CACHE/debs" /debs)
     ((EUID == 0)) || SANDBOX+=(--unshare-user --uid 0 --gid 0)
     SANDBOX+=(
+        --setenv PYTHONDONTWRITEBYTECODE 1
         --setenv BULLE_DEBIAN_MIRROR "$(debian_mirror)"
         --setenv BULLE_DEBIAN_SECURITY_MIRROR "$(debian_security_mirror)"
         --setenv BULLE_APT_OPTIONS "$(apt_reach)"

@@ -1,0 +1,73 @@
+# Opens the data partition: makes it at the first start, repairs it when it is damaged, makes it
+# again around what could be read when repair fails, and never holds the start up for long.
+# Sourced by init, and by the test that damages partitions (image/tests).
+
+DATA_OPTIONS=rw,noatime,nodev,nosuid,noexec,errors=remount-ro
+DATA_LIMIT_S=${DATA_LIMIT_S:-20}
+# By their paths: busybox would take programs of its own that bear these names.
+E2FSCK=${E2FSCK:-/bin/e2fsck}
+MKE2FS=${MKE2FS:-/bin/mke2fs}
+
+# data_open DEVICE WHERE: prints one word, see init.
+data_open() {
+    if [ -z "$1" ]; then
+        data_in_memory "$2"
+    elif ! data_ever_made "$1"; then
+        data_make "$1" && data_mount "$1" "$2" && echo made || data_in_memory "$2"
+    elif data_check "$1" && data_mount "$1" "$2"; then
+        echo whole
+    elif data_repair "$1" && data_mount "$1" "$2"; then
+        echo repaired
+    elif data_rebuild "$1" "$2"; then
+        echo rebuilt
+    else
+        data_in_memory "$2"
+    fi
+}
+
+# Whether this ever was a file system: by its magic number, at the start or at the first copy.
+# Power lost while it was made leaves neither, or a whole and empty one, or one to repair.
+data_ever_made() {
+    data_magic "$1" 1024 || data_magic "$1" $((8193 * 1024))
+}
+
+data_magic() {
+    [ "$(dd if="$1" bs=1 skip=$(($2 + 56)) count=2 2>/dev/null | hexdump -v -e '1/1 "%02x"')" = 53ef ]
+}
+
+# Blocks of 1 KiB: small files, and copies of the superblock even in 64 MiB.
+data_make() {
+    "$MKE2FS" -q -F -t ext4 -b 1024 -m 0 -L bulle-data -J size=4 \
+        -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 "$1" >/dev/null 2>&1
+}
+
+data_mount() { mount -t ext4 -o "$DATA_OPTIONS" "$1" "$2" 2>/dev/null; }
+
+# After a power cut: the journal is replayed, and what is safe to correct is corrected (exit 1).
+data_check() {
+    timeout "$DATA_LIMIT_S" "$E2FSCK" -p "$1" >/dev/null 2>&1
+    [ $? -le 1 ]
+}
+
+# 0 to 2 mean that it is clean now.
+data_repair() {
+    timeout "$DATA_LIMIT_S" "$E2FSCK" -f -y "$1" >/dev/null 2>&1
+    [ $? -le 2 ]
+}
+
+# Reads what can be read into memory, makes the partition again, and puts it back.
+data_rebuild() {
+    mkdir -p /run/bulle-start/saved
+    if mount -t ext4 -o ro,noload,nodev,nosuid,noexec "$1" "$2" 2>/dev/null; then
+        timeout "$DATA_LIMIT_S" cp -a "$2/." /run/bulle-start/saved/ 2>/dev/null
+        umount "$2"
+    fi
+    data_make "$1" && data_mount "$1" "$2" || return 1
+    cp -a /run/bulle-start/saved/. "$2/" 2>/dev/null
+    sync
+    rm -rf /run/bulle-start/saved
+}
+
+data_in_memory() {
+    mount -t tmpfs -o nodev,nosuid,noexec,mode=0755,size=16m tmpfs "$1" && echo lost
+}
