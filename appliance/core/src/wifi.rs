@@ -16,6 +16,10 @@ pub mod access_point;
 pub mod credentials;
 pub mod decide;
 pub mod facts;
+#[cfg(test)]
+mod fixtures;
+pub mod hostapd;
+pub mod nl80211;
 pub mod policy;
 
 pub use access_point::{Event, Failure};

@@ -1,6 +1,42 @@
 //! The access point while it runs: brings hostapd up, keeps it up, notices when the radio falls silent.
+//!
+//! A machine in the manner of all others here: one input, then drain [`AccessPoint::poll_effect`] and
+//! [`AccessPoint::poll_event`], then wait until [`AccessPoint::poll_timeout`].
+//! At most one effect is under way at a time. Each is answered by one input, except that hostapd may also
+//! end unasked.
+//!
+//! Invariant: while it is not stopped, there is always an effect under way or a timeout set, so that it never
+//! rests in a state in which nobody can join.
 
+mod machine;
+mod pulse;
+#[cfg(test)]
+mod tests;
 mod words;
+
+pub use machine::AccessPoint;
+pub use pulse::{Pulse, RadioPulse, Traffic};
+
+/// A change to the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Find the radio's interface; answer with [`AccessPoint::handle_located`].
+    Locate,
+    /// Write the files and start hostapd on the interface that was found; answer with
+    /// [`AccessPoint::handle_started`].
+    Start,
+    /// End hostapd and wait for its end; answer with [`AccessPoint::handle_exited`].
+    End {
+        /// Whether it may say goodbye first.
+        politely: bool,
+    },
+    /// Take the pulse; answer with [`AccessPoint::handle_pulse`].
+    Feel,
+    /// Take the driver off the radio and put it back; answer with [`AccessPoint::handle_rebound`].
+    Rebind,
+    /// Write the keys again and have hostapd read them; answer with [`AccessPoint::handle_keys_changed`].
+    ChangeKeys,
+}
 
 /// News for the owner of the access point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,14 +62,16 @@ pub enum Event {
 pub enum Failure {
     /// The radio, or its interface, is not there any more.
     RadioGone,
-    /// The radio or its driver does not answer, or does not send.
+    /// The radio or its driver does not answer, or does not send; its driver is started again.
     RadioSilent,
-    /// hostapd came to an end, and ends whenever it is started.
-    HostapdEnds(Complaint),
+    /// The same, and starting its driver again has not helped.
+    RadioDead,
+    /// hostapd came to an end.
+    HostapdEnded(Complaint),
     /// hostapd runs and does not answer.
     HostapdSilent,
-    /// hostapd runs, and the network never came up.
-    NeverEnabled(Complaint),
+    /// hostapd runs, and the network does not come up.
+    NotEnabled(Complaint),
     /// hostapd cannot be started at all.
     HostapdMissing,
 }

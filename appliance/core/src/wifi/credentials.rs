@@ -46,7 +46,7 @@ impl Ssid {
 pub struct Passphrase(Zeroizing<String>);
 
 impl Passphrase {
-    /// Takes 20 to 63 printable ASCII characters.
+    /// Takes 20 to 63 printable ASCII characters, without `|`, which ends a password in hostapd's files.
     ///
     /// # Errors
     /// When it is too short, too long, or holds other characters.
@@ -54,7 +54,7 @@ impl Passphrase {
         if !(FEWEST_KEY_CHARACTERS..=MOST_KEY_CHARACTERS).contains(&key.len()) {
             return Err(CredentialError::KeyLength { characters: key.chars().count() });
         }
-        if !key.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        if !key.bytes().all(|byte| matches!(byte, b' '..=b'{' | b'}'..=b'~')) {
             return Err(CredentialError::KeyCharacter);
         }
         Ok(Self(key))
@@ -167,7 +167,7 @@ impl fmt::Display for CredentialError {
             ),
             Self::KeyCharacter => f.write_str(
                 "a Wi-Fi key may only hold letters without accents, digits, spaces and the signs of an \
-                 English keyboard",
+                 English keyboard except |",
             ),
             Self::TooManyPersons { persons } => {
                 write!(f, "at most {MOST_PERSONS} persons can have a Wi-Fi key of their own, not {persons}")
@@ -203,6 +203,7 @@ mod tests {
         assert_eq!(key(&"k".repeat(19)), Err(CredentialError::KeyLength { characters: 19 }));
         assert_eq!(key(&"k".repeat(64)), Err(CredentialError::KeyLength { characters: 64 }));
         assert_eq!(key("kkkkkkkkkkkkkkkkkkkk\n"), Err(CredentialError::KeyCharacter));
+        assert_eq!(key("kkkkkkkkkkkkkkkkkkkk|id=x"), Err(CredentialError::KeyCharacter));
         assert_eq!(key("éééééééééééééééééééé"), Err(CredentialError::KeyCharacter));
     }
 

@@ -2,6 +2,8 @@
 
 mod channel;
 mod security;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use security::{Pmf, Security};
