@@ -4,14 +4,13 @@
 //! that only a socket can have: the size of a message, how long a write may take, and how many control frames come.
 //! Invariant: a session that breaks a limit is closed with a code and a word, and no other session notices.
 
-mod bucket;
 mod metered;
 
-use self::bucket::Bucket;
 use self::metered::Metered;
 use crate::accept::Permit;
 use crate::http::headers::Host;
 use crate::hub::{Hub, Session};
+use appliance_core::bucket::Bucket;
 use axum::body::Body;
 use axum::http::header::{
     CONNECTION, CONTENT_TYPE, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,

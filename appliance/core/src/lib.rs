@@ -6,9 +6,12 @@
 //! which offers no other way, and which is the one place where that is an advantage.
 #![forbid(unsafe_code)]
 
+pub mod bucket;
+pub mod claim;
 pub mod clock;
 pub mod names;
 pub mod pki;
+pub mod prefix;
 pub mod settings;
 pub mod wifi;
 
@@ -24,6 +27,15 @@ pub mod fuzzing {
             let settings = typed.resolve(&host);
             let back = Typed::parse(&settings.to_string()).map(|typed| typed.resolve(&host));
             assert_eq!(back, Ok(settings));
+        }
+    }
+
+    /// What is read from a request to claim a box is one code, and comparing it changes nothing.
+    pub fn claim_request(data: &[u8]) {
+        use crate::claim::{ClaimHash, LARGEST_REQUEST, read_request};
+        if let Some(code) = read_request(data) {
+            assert!(data.len() <= LARGEST_REQUEST);
+            assert!(ClaimHash::of(&code, [0; 16]).is_none_or(|hash| hash.matches(&code)));
         }
     }
 

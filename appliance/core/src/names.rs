@@ -57,6 +57,37 @@ impl fmt::Display for DnsName {
     }
 }
 
+/// One label of a host name: what stands before `.local`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DnsLabel(String);
+
+impl DnsLabel {
+    /// Check and normalise. `None` when this is no single label.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let name = DnsName::parse(text)?;
+        (!name.0.contains('.') && !text.ends_with('.')).then_some(Self(name.0))
+    }
+
+    /// The label as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The host of that name on this link (RFC 6762).
+    #[must_use]
+    pub fn in_local(&self) -> DnsName {
+        DnsName(format!("{}.local", self.0))
+    }
+}
+
+impl fmt::Display for DnsLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +104,14 @@ mod tests {
             ["", ".", "a..b", "-a", "a-", "a_b", "10.0.0.1", "::1", "é.local", "a b", "*.local", &long]
         {
             assert_eq!(DnsName::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_label_is_a_name_without_dots() {
+        assert_eq!(DnsLabel::parse("Bulle").map(|label| label.in_local()), DnsName::parse("bulle.local"));
+        for text in ["", "a.b", "bulle.", "-a", "10", "a b"] {
+            assert_eq!(DnsLabel::parse(text), None, "{text}");
         }
     }
 

@@ -25,6 +25,11 @@ fn the_corpus_of_stored_pki_holds_no_surprise() {
 }
 
 #[test]
+fn the_corpus_of_claim_request_holds_no_surprise() {
+    replay("claim_request", fuzzing::claim_request);
+}
+
+#[test]
 fn the_start_of_a_real_authority_cut_anywhere_is_never_replaced() {
     // Made here, since no key is ever committed.
     use appliance_core::pki::{Identity, Stored, plan};

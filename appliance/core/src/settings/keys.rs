@@ -3,12 +3,22 @@
 /// One key of the settings file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// The table it stands in.
+    /// The table it stands in; empty for a key above all tables.
     pub section: &'static str,
     /// Its name in that table.
     pub name: &'static str,
     /// What a value looks like, for the error message.
     pub expected: &'static str,
+}
+
+impl Key {
+    /// The key as it is spoken of: with its section.
+    pub(crate) fn path(&self) -> String {
+        if self.section.is_empty() {
+            return self.name.to_owned();
+        }
+        format!("{}.{}", self.section, self.name)
+    }
 }
 
 const ADDRESSES: &str = "an address with a port such as \"0.0.0.0:8443\" or \"[::]:8443\", or a list of them";
@@ -54,11 +64,7 @@ pub const KEYS: &[Key] = &[
         name: "name",
         expected: "a name without dots, of letters, digits and hyphens, such as \"bulle\"",
     },
-    Key {
-        section: "mdns",
-        name: "interfaces",
-        expected: "a list of network interfaces such as [\"eth0\"]",
-    },
+    Key { section: "mdns", name: "interfaces", expected: "a list of network interfaces such as [\"eth0\"]" },
     Key {
         section: "box",
         name: "claim",
@@ -90,7 +96,7 @@ pub(crate) fn sections(keys: &'static [Key]) -> impl Iterator<Item = &'static st
     keys.iter().map(|key| key.section).filter(move |section| {
         let new = *section != last;
         last = section;
-        new
+        new && !section.is_empty()
     })
 }
 

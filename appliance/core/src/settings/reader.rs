@@ -3,8 +3,10 @@
 //! [`Reader`] knows no key by itself: the site settings of the box read their own keys with it.
 
 use super::error::{MOST_PROBLEMS, Problem, ProblemKind, SettingsError};
-use super::{KEYS, Key, LogLevel, Typed, keys, units};
-use crate::names::DnsName;
+use super::{KEYS, Key, LogLevel, Probes, Typed, keys, units};
+use crate::claim::ClaimHash;
+use crate::names::{DnsLabel, DnsName};
+use crate::prefix::Prefix;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,7 +34,10 @@ const LARGEST_COUNT: i64 = 1_000_000;
 type Value<'i> = Spanned<DeValue<'i>>;
 
 pub(super) fn read(text: &str) -> Result<Typed, SettingsError> {
-    Reader::read(text, KEYS, Reader::typed)
+    Reader::read(text, KEYS, |reader, root| {
+        reader.refuse_lonely(root);
+        reader.typed(root)
+    })
 }
 
 /// Reads a file whose keys are those of a table.
@@ -110,11 +115,13 @@ impl Reader<'_> {
         name: &str,
         parse: impl FnOnce(&DeValue<'_>) -> Option<T>,
     ) -> Option<T> {
-        let value = root.get(section)?.get_ref().as_table()?.get(name)?;
+        let table = if section.is_empty() { root } else { root.get(section)?.get_ref().as_table()? };
+        let value = table.get(name)?;
         let parsed = parse(value.get_ref());
         if parsed.is_none() {
-            let expected = keys::find(self.keys, section, name).map_or("", |key| key.expected).to_owned();
-            self.report_value(value, format!("{section}.{name}"), expected);
+            let key = keys::find(self.keys, section, name);
+            let expected = key.map_or("", |key| key.expected).to_owned();
+            self.report_value(value, key.map(Key::path).unwrap_or_default(), expected);
         }
         parsed
     }
@@ -133,12 +140,13 @@ impl Reader<'_> {
     fn refuse_unknown(&mut self, root: &DeTable<'_>) {
         for (section, value) in root {
             let name = section.get_ref().as_ref();
+            if keys::find(self.keys, "", name).is_some() {
+                continue;
+            }
             if !keys::sections(self.keys).any(|known| known == name) {
                 // A key written above its section is the commoner slip than a wrong section.
                 let owner = self.keys.iter().find(|key| key.name == name);
-                let nearest = owner
-                    .map(|key| format!("{}.{}", key.section, key.name))
-                    .or_else(|| keys::nearest(name, keys::sections(self.keys)).map(|section| format!("[{section}]")));
+                let nearest = owner.map(Key::path).or_else(|| self.nearest_at_top(name));
                 let key = if value.get_ref().is_table() { format!("[{}]", quote(name)) } else { quote(name) };
                 self.report(section.span().start, ProblemKind::Unknown { key, nearest });
             } else if let Some(table) = value.get_ref().as_table() {
@@ -147,6 +155,14 @@ impl Reader<'_> {
                 self.report_value(value, name.to_owned(), format!("a section [{name}]"));
             }
         }
+    }
+
+    /// What may have been meant where sections and the keys above them stand.
+    fn nearest_at_top(&self, name: &str) -> Option<String> {
+        let alone = self.keys.iter().filter(|key| key.section.is_empty()).map(|key| key.name);
+        let near = keys::nearest(name, keys::sections(self.keys).chain(alone))?;
+        let is_section = keys::sections(self.keys).any(|section| section == near);
+        Some(if is_section { format!("[{near}]") } else { near.to_owned() })
     }
 
     fn refuse_unknown_keys(&mut self, section: &str, table: &DeTable<'_>) {
@@ -158,10 +174,18 @@ impl Reader<'_> {
             let here = self.keys.iter().filter(|key| key.section == section).map(|key| key.name);
             let elsewhere = self.keys.iter().find(|key| key.name == name);
             let nearest = elsewhere
-                .map(|key| format!("{}.{}", key.section, key.name))
+                .map(Key::path)
                 .or_else(|| keys::nearest(name, here).map(|near| format!("{section}.{near}")));
             let key_text = format!("{section}.{}", quote(name));
             self.report(key.span().start, ProblemKind::Unknown { key: key_text, nearest });
+        }
+    }
+
+    /// Complains about a key that is there and fits by itself, but not beside others.
+    pub(crate) fn refuse(&mut self, root: &DeTable<'_>, section: &str, name: &str, expected: String) {
+        let table = root.get(section).and_then(|table| table.get_ref().as_table());
+        if let Some(value) = table.and_then(|table| table.get(name)) {
+            self.report_value(value, format!("{section}.{name}"), expected);
         }
     }
 

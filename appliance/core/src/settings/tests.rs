@@ -47,6 +47,13 @@ fn the_example_names_every_key_with_its_default_where_there_is_one() {
     let mut expected = Typed::default().resolve(&host());
     expected.state_dir = "/var/lib/bulle".into();
     expected.security_contact = Some("mailto:security@example.org".to_owned());
+    expected.certificate =
+        Some(CertificateFiles { certificate: "/etc/bulle/box.crt".into(), key: "/etc/bulle/box.key".into() });
+    let name = DnsLabel::parse("bulle").expect("a label");
+    expected.mdns = Some(MdnsSettings { name, interfaces: Vec::new() });
+    let claim = format!("{}:{}", "00".repeat(16), "00".repeat(32));
+    expected.controller =
+        ControllerSettings { claim: ClaimHash::parse(&claim), runtime: Some("/run/bulle".into()) };
     assert_eq!(shown.resolve(&host()), expected);
     let mut section = "";
     let mut found = BTreeSet::new();
@@ -74,13 +81,21 @@ fn the_manual_has_an_entry_for_every_key_and_for_no_other() {
 fn settings_written_out_read_back_the_same() {
     let odd = "[http]\nhttps = [\"10.0.0.1:1\", \"[::1]:2\"]\nredirect = []\nnames = [\"a.b\"]\n\
                security_contact = \"tel:+33\"\n[turn]\nexternal = [\"203.0.113.7\"]\n\
-               [limits]\nmailbox = \"1500 KiB\"\nidle = \"61 s\"\n[state]\ndir = \"/a \\\"b\\\" \\\\ c\"\n";
+               [dns]\nlisten = [\"10.77.0.1:53\", \"[fd00:77::1]:53\"]\nprefixes = \"10.77.0.0/24\"\n\
+               [portal]\nprobes = \"portal\"\n[mdns]\nname = \"salon\"\ninterfaces = [\"eth0\"]\n\
+               [box]\nruntime = \"/run/x\"\n[limits]\nmailbox = \"1500 KiB\"\nidle = \"61 s\"\n[state]\ndir = \"/a \\\"b\\\" \\\\ c\"\n";
     for text in ["", odd] {
         let settings = Typed::parse(text).expect("valid").resolve(&host());
         let written = settings.to_string();
         let back = Typed::parse(&written).expect(&written).resolve(&host());
         assert_eq!(back, settings, "{written}");
-        for key in KEYS.iter().filter(|key| key.name != "security_contact") {
+        let always = |key: &&Key| {
+            !matches!(
+                (key.section, key.name),
+                ("http", "security_contact" | "certificate" | "key") | ("mdns" | "box", _)
+            )
+        };
+        for key in KEYS.iter().filter(always) {
             assert!(written.contains(&format!("\n{} = ", key.name)), "{}", key.name);
         }
     }
@@ -153,6 +168,37 @@ fn a_security_contact_is_an_address_and_cannot_carry_a_second_line() {
     for wrong in ["security@example.org", "mailto:", "mailto:a b", "mailto:a\\nExpires: 1"] {
         let text = format!("[http]\nsecurity_contact = \"{wrong}\"");
         assert!(problem(&text).starts_with("line 2: `http.security_contact`"), "{wrong}");
+    }
+}
+
+#[test]
+fn a_key_that_needs_another_one_says_so() {
+    assert_eq!(
+        problem("[http]\ncertificate = \"/a\""),
+        "line 2: `http.certificate` is of no use without `http.key`; add that, or take this out"
+    );
+    assert!(problem("[http]\nkey = \"/a\"").contains("without `http.certificate`"));
+    assert!(problem("[mdns]\ninterfaces = [\"eth0\"]").contains("without `mdns.name`"));
+    let claim = format!("{}:{}", "00".repeat(16), "00".repeat(32));
+    assert!(problem(&format!("[box]\nclaim = \"{claim}\"")).contains("without `box.runtime`"));
+}
+
+#[test]
+fn the_name_server_listens_on_addresses_of_its_own() {
+    for wrong in ["0.0.0.0:53", "[::]:53"] {
+        assert!(
+            problem(&format!("[dns]\nlisten = [\"10.77.0.1:53\", \"{wrong}\"]")).contains("`dns.listen`")
+        );
+    }
+    assert!(problem("[dns]\nprefixes = [\"10.77.0.1/24\"]").contains("`dns.prefixes`"));
+}
+
+#[test]
+fn an_interface_is_named_as_the_kernel_can_name_it() {
+    assert!(Typed::parse("[mdns]\nname = \"a\"\ninterfaces = [\"br-lan.1\"]").is_ok());
+    for wrong in ["", "a b", "a/b", "..", "an-interface-name"] {
+        let text = format!("[mdns]\nname = \"a\"\ninterfaces = [\"{wrong}\"]");
+        assert!(problem(&text).contains("`mdns.interfaces`"), "{wrong}");
     }
 }
 
