@@ -9,8 +9,10 @@
 pub mod bucket;
 pub mod claim;
 pub mod clock;
+pub mod dns;
 pub mod names;
 pub mod pki;
+pub mod portal;
 pub mod prefix;
 pub mod settings;
 pub mod wifi;
@@ -28,6 +30,11 @@ pub mod fuzzing {
             let back = Typed::parse(&settings.to_string()).map(|typed| typed.resolve(&host));
             assert_eq!(back, Ok(settings));
         }
+    }
+
+    /// Whatever is asked, the answer is one to that question, and no longer than allowed.
+    pub fn dns_query(data: &[u8]) {
+        crate::dns::fuzz(data);
     }
 
     /// What is read from a request to claim a box is one code, and comparing it changes nothing.

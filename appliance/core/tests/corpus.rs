@@ -25,6 +25,11 @@ fn the_corpus_of_stored_pki_holds_no_surprise() {
 }
 
 #[test]
+fn the_corpus_of_dns_query_holds_no_surprise() {
+    replay("dns_query", fuzzing::dns_query);
+}
+
+#[test]
 fn the_corpus_of_claim_request_holds_no_surprise() {
     replay("claim_request", fuzzing::claim_request);
 }
