@@ -85,6 +85,12 @@ cargo_registry_settings() {
     fi
 }
 
+# Who is not root is called so inside, with all the other users that programs change to (bubblewrap
+# by itself maps one alone).
+sandbox_as_root() {
+    ((EUID == 0)) || SANDBOX=(unshare --user --map-root-user --map-auto -- "${SANDBOX[@]}")
+}
+
 # Root in a world of its own: every capability, and no interface but loopback, so that scenarios
 # can build whatever network they need and nothing can leave it. NET=1 shares the host's network.
 sandbox_e2e() {
@@ -94,7 +100,8 @@ sandbox_e2e() {
     [[ ! -e /dev/net/tun ]] || SANDBOX+=(--dev-bind /dev/net/tun /dev/net/tun)
     # Without real root the kernel mounts a new /sys (as `ip netns exec` does, after it took the
     # old one away) only where another one is in sight.
-    ((EUID == 0)) || SANDBOX+=(--unshare-user --uid 0 --gid 0 --bind /sys /run/sys)
+    ((EUID == 0)) || SANDBOX+=(--bind /sys /run/sys)
+    sandbox_as_root
     ((net)) || SANDBOX+=(--unshare-net)
     image=$(root_path image)
     # Beside the browsers, for scenarios with a virtual machine: `chroot /image qemu-system-...`.
@@ -113,7 +120,7 @@ sandbox_image() {
     mkdir -p "$CACHE/debs"
     sandbox_base "$1"
     SANDBOX+=(--cap-add ALL --bind "$CACHE/debs" /debs)
-    ((EUID == 0)) || SANDBOX+=(--unshare-user --uid 0 --gid 0)
+    sandbox_as_root
     SANDBOX+=(
         --setenv PYTHONDONTWRITEBYTECODE 1
         --setenv BULLE_DEBIAN_MIRROR "$(debian_mirror)"
