@@ -25,11 +25,12 @@ TOOLS_FORMAT = b"1"
 
 # The names of units that QEMU hands over have nine characters at most: the firmware's channel for
 # them takes 55, and "opt/io.systemd.credentials/systemd.extra-unit." is before them.
+DEVICES = r"dev-vdb.device dev-vdc.device dev-virtio\x2dports-bulle.output.device dev-virtio\x2dports-bulle.status.device"
 MOUNTS = f"""[Unit]
-Description=The disks of the test
+Description=The disks and channels of the test
 DefaultDependencies=no
-Requires=dev-vdb.device dev-vdc.device
-After=dev-vdb.device dev-vdc.device local-fs-pre.target
+Requires={DEVICES}
+After={DEVICES} local-fs-pre.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
