@@ -53,9 +53,9 @@ def make(board, work, fast):
         if row.name == "bulle":
             row.content = disk.fat(work / "bulle.vfat", disk.bulle_folder(board, work), row.mib, "BULLE", board)
         elif row.name in ("boot", "boot-a"):
-            row.content = disk.fat(work / f"{row.name}.vfat", boot, row.mib, "BULLE-BOOT", board)
+            row.content = disk.fat(work / f"{row.name}.vfat", boot, row.mib, "BULLE-A", board)
         elif row.name == "boot-b":
-            row.content = disk.fat(work / "boot-b.vfat", None, row.mib, "BULLE-BOOT-B", board)
+            row.content = disk.fat(work / "boot-b.vfat", None, row.mib, "BULLE-B", board)
         elif row.name == "root-a":
             row.content = work / "root.img"
     out = work / "disk.img"
