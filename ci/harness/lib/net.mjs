@@ -5,7 +5,7 @@
 // wanted to leave the bubble. The bubble's DNS server, at the box as on a real access point, knows the
 // box alone and notes every other name that it is asked for.
 
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { run, Service } from './process.mjs';
 
 export const BOX_NAME = 'box.bulle.internal';
@@ -29,6 +29,7 @@ export class Net {
   #tag;
   #capture;
   #dns;
+  #routers = [];
 
   // `tag` keeps the namespaces of scenarios that run at the same time apart.
   constructor(tag, logs, { family = 4 } = {}) {
@@ -95,6 +96,32 @@ export class Net {
     await this.inside('ap', 'nft', ['delete', 'table', 'bridge', `no-${what}`]);
   }
 
+  // A socket of the bridge for a virtual machine's cable: gives the name of the interface.
+  async socket(name) {
+    const ap = this.namespace('ap');
+    await run('ip', ['-n', ap, 'tuntap', 'add', 'dev', name, 'mode', 'tap']);
+    await run('ip', ['-n', ap, 'link', 'set', name, 'master', 'br0', 'up']);
+    return name;
+  }
+
+  // A DHCP server as a router has it, at the first address; what it leased stands in its log.
+  async leases(first, last) {
+    const router = this.service('box', 'dnsmasq', [
+      '--keep-in-foreground', '--no-daemon', '--port=0', '--pid-file=', '--user=root', '--log-facility=-', '--log-dhcp',
+      '--interface=eth0', `--dhcp-leasefile=/tmp/${this.#tag}-leases`, '--dhcp-authoritative',
+      `--dhcp-range=${this.family.prefix}${first},${this.family.prefix}${last},1h`,
+      `--dhcp-option=option:router,${this.gateway}`, `--dhcp-option=option:dns-server,${this.box}`,
+    ], { log: `${this.logs}/dhcp.log` });
+    this.#routers.push(router);
+    await router.line(/started, version/);
+    return router;
+  }
+
+  // A name that this host knows besides the box's.
+  name(host, address, name) {
+    appendFileSync(`/etc/netns/${this.namespace(host)}/hosts`, `${address} ${name}\n`);
+  }
+
   // How many packets a block has stopped: shows that the block was in the way of something.
   async blocked(what) {
     const rules = JSON.parse(await this.inside('ap', 'nft', ['-j', 'list', 'table', 'bridge', `no-${what}`]));
@@ -128,7 +155,7 @@ export class Net {
   }
 
   async down() {
-    await Promise.all([this.#capture?.end(), this.#dns?.end()]);
+    await Promise.all([this.#capture?.end(), this.#dns?.end(), ...this.#routers.map((router) => router.end())]);
     for (const host of ['ap', ...this.#hosts.keys()]) {
       const namespace = this.namespace(host);
       const left = await run('ip', ['netns', 'pids', namespace]).catch(() => '');

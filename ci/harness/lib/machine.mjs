@@ -1,0 +1,108 @@
+// The box itself: its image in a virtual machine, started by the same program as `ci/boot`.
+//
+// The root that has QEMU lies on /image and shares this sandbox's network, so that a virtual cable
+// can end at a namespace of the scenario.
+
+import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { run, Service } from './process.mjs';
+import { expect } from './scenario.mjs';
+
+const ROOT = '/image';
+const TOOLS = ['phones', 'bulle'];
+
+export class Machine {
+  #service;
+
+  // `board` is a folder of board/; everything is kept under the scenario's own out folder.
+  constructor(stage, board, name = board) {
+    this.stage = stage;
+    this.board = board;
+    this.out = `${stage.out}/${name}`;
+    expect(existsSync(`${ROOT}/usr/bin/qemu-system-x86_64`), 'the root `image` is missing: `ci/in image true` makes it');
+    mkdirSync(this.out, { recursive: true });
+  }
+
+  // A copy of the board's image, which keeps what is written to it.
+  async disk(name = 'disk.img') {
+    const image = `/ws/out/image/${this.board}/latest.img`;
+    expect(existsSync(image), `${image} is missing: \`ci/image ${this.board} --fast\` makes it`);
+    const disk = `${this.out}/${name}`;
+    await run('cp', ['--sparse=always', '-L', image, disk], { limit: 120_000 });
+    return disk;
+  }
+
+  // Switches it on. `inside` names the script of box/guest/ that runs in the guest.
+  // `cable` names an interface for the other end of its Ethernet cable, in the namespace `host`.
+  start({ inside, before, cable, host = 'ap', options = [], seconds = 400 }) {
+    const words = [this.board, '--name', `e2e-${this.stage.name}`, `--seconds=${seconds}`, ...options];
+    if (inside) words.push('--test', this.#test(inside, before));
+    const program = [
+      ROOT, '/usr/bin/env', '-C', '/ws', 'BULLE_IN_ROOT=image', 'PYTHONDONTWRITEBYTECODE=1',
+      'python3', '-m', 'image.boot', ...words,
+    ];
+    const log = { log: `${this.out}/boot.log` };
+    if (cable) {
+      const net = ['--no-cable', ...['-netdev', `tap,id=cable,ifname=${cable},script=no,downscript=no`,
+        '-device', 'virtio-net-pci,netdev=cable'].flatMap((word) => [`--qemu=${word}`])];
+      this.#service = this.stage.net.service(host, 'chroot', [...program, ...net], log);
+    } else {
+      this.#service = new Service('chroot', program, log);
+    }
+    return this.#service;
+  }
+
+  // The folder that the guest sees as /test.
+  #test(inside, before) {
+    const folder = `${this.out}/test`;
+    mkdirSync(`${folder}/bin`, { recursive: true });
+    cpSync('/ws/ci/harness/box/guest', folder, { recursive: true });
+    cpSync(`/ws/ci/harness/box/guest/${inside}.sh`, `${folder}/run.sh`);
+    if (before) cpSync(`/ws/ci/harness/box/guest/${before}.sh`, `${folder}/before.sh`);
+    for (const tool of TOOLS) cpSync(`/ws/out/bin/amd64/${tool}`, `${folder}/bin/${tool}`);
+    return folder;
+  }
+
+  // Waits for the guest's own account and holds it: each `ok` is a step, one `not ok` fails, and an
+  // account without its last line is none.
+  async account(limit) {
+    const seen = { ok: 0, values: {}, listens: [], failed: [] };
+    const told = new Set();
+    const read = () => {
+      for (const [index, line] of this.#service.lines.entries()) {
+        if (told.has(index)) continue;
+        told.add(index);
+        const [, not, what] = /^(not )?ok (.*)/.exec(line) ?? [];
+        const [, key, number] = /^value (\S+) (\S+)/.exec(line) ?? [];
+        const [, port] = /^listens (.*)/.exec(line) ?? [];
+        if (key) seen.values[key] = Number(number);
+        if (port) seen.listens.push(port);
+        if (!what) continue;
+        this.stage.tell(`        ${not ? 'NOT OK ' : ''}${what}`);
+        if (not) seen.failed.push(what);
+        else seen.ok += 1;
+      }
+    };
+    const timer = setInterval(read, 500);
+    try {
+      await this.#service.line(/^end$/, limit);
+    } finally {
+      clearInterval(timer);
+      read();
+    }
+    for (const [key, number] of Object.entries(seen.values)) this.stage.note(key, number);
+    this.stage.note('checks', seen.ok);
+    expect(seen.failed.length === 0, `in the guest: ${seen.failed.join('; ')}`);
+    expect(seen.ok > 0, 'the guest told of no check at all');
+    return seen;
+  }
+
+  async off() {
+    await this.#service?.end('SIGTERM', 10_000);
+  }
+
+  // What the guest's kernel and first programs said.
+  console() {
+    const file = `/ws/out/boot/e2e-${this.stage.name}/console.log`;
+    return existsSync(file) ? readFileSync(file, 'utf8') : '';
+  }
+}

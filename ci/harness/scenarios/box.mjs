@@ -1,0 +1,140 @@
+// The box itself, as it is flashed, in a virtual machine.
+
+import { readFileSync } from 'node:fs';
+import { run } from '../lib/process.mjs';
+import { Machine } from '../lib/machine.mjs';
+import { Net } from '../lib/net.mjs';
+import { expect } from '../lib/scenario.mjs';
+
+// What may listen, and nothing else.
+const allowed = (mode) => readFileSync(`/ws/ci/harness/box/listens-${mode}.txt`, 'utf8').trim().split('\n');
+
+function onlyAllowed(listens, mode) {
+  const found = [...listens].sort().join(', ');
+  const expected = allowed(mode).sort().join(', ');
+  expect(found === expected, `in mode ${mode} these listen: ${found}; allowed are: ${expected}`);
+}
+
+export const wifiJoin = {
+  about: 'the image raises its Wi-Fi, and two phones join with what the card says',
+  alone: true,
+  limit_s: 600,
+  async run(t) {
+    const box = new Machine(t, 'qemu-x86_64');
+    try {
+      await t.step('the image starts', () => box.start({ inside: 'wifi', options: ['--no-cable'] }));
+      const seen = await t.step('two phones in the guest', () => box.account(580_000));
+      await t.step('nothing else listens', () => onlyAllowed(seen.listens, 'wifi'));
+    } finally {
+      await box.off();
+    }
+  },
+};
+
+// Plugged into somebody's network: found by mDNS, opened by real browsers.
+export const lan = {
+  about: 'the image on a cable takes a lease, is found by mDNS, and two browsers talk through it',
+  alone: true,
+  limit_s: 600,
+  async run(t) {
+    const box = new Machine(t, 'kubb-mini');
+    try {
+      let cable;
+      await t.step('a network with a router', async () => {
+        t.net = new Net(t.tag, t.out);
+        await t.net.up(['p1', 'p2']);
+        await t.net.leases(100, 120);
+        cable = await t.net.socket('vm0');
+      });
+      await t.step('the image starts', () => box.start({ inside: 'lan', cable }));
+      const found = await t.step('it is found by mDNS', () => discover(t.net, 'p2', 300_000));
+      t.note('name', found.host);
+      await t.step('the browsers trust its authority', async () => {
+        t.authority = `${t.dir}/ca.crt`;
+        await t.net.inside('p1', 'curl', ['--silent', '--show-error', '--fail', '--retry', '20', '--retry-connrefused',
+          '--retry-delay', '1', '-o', t.authority, `http://${found.address}/ca.crt`], { limit: 60_000 });
+        for (const phone of ['p1', 'p2']) t.net.name(phone, found.address, found.host);
+      });
+      const origin = `https://${found.host}`;
+      t.link = linkIn(await run('/ws/out/bin/amd64/bulle', ['invite', '--url', origin]));
+      t.planted.push(t.link.split('#')[1]);
+      const [one, two] = await t.pair();
+      await t.exchange(one, two, 'lan');
+      await t.step('the page at its address', () => t.net.inside('p2', 'curl', [
+        '--silent', '--show-error', '--fail', '--cacert', t.authority, '-o', '/dev/null', `https://${found.address}/`]));
+      const seen = await box.account(300_000);
+      await t.step('nothing else listens', () => onlyAllowed(seen.listens, 'lan'));
+    } finally {
+      await box.off();
+    }
+  },
+};
+
+function linkIn(text) {
+  const link = /https:\/\/\S+#\S+/.exec(text);
+  expect(link, `bulle invite printed no link:\n${text}`);
+  return link[0];
+}
+
+// Asks the network for a bubble as a computer does, until one answers: service, host, address.
+async function discover(net, phone, limit) {
+  const ask = async (name, type) => (await net.inside(phone, 'dig', [
+    '+short', '+time=2', '+tries=1', '-p', '5353', '@224.0.0.251', name, type]).catch(() => ''))
+    .split('\n').filter((line) => line && !line.startsWith(';'));
+  const end = performance.now() + limit;
+  while (performance.now() < end) {
+    const [service] = await ask('_bulle._tcp.local', 'PTR');
+    const [record] = service ? await ask(service, 'SRV') : [];
+    const host = record?.split(' ')[3]?.replace(/\.$/, '');
+    const [address] = host ? await ask(host, 'A') : [];
+    if (address) return { host, address };
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+  throw new Error('nobody answered for _bulle._tcp.local');
+}
+
+// A boot whose writes are all kept, and then every power cut that could have been in it.
+export const powerCut = {
+  about: 'the power is cut at 200 moments of the first start and of operation, and nothing is lost',
+  alone: true,
+  limit_s: 900,
+  async run(t) {
+    const box = new Machine(t, 'qemu-x86_64');
+    const disk = await t.step('a disk as it was flashed', () => box.disk());
+    const before = `${box.out}/before.img`;
+    await run('cp', ['--sparse=always', disk, before], { limit: 120_000 });
+    const log = `${box.out}/writes.log`;
+    try {
+      await t.step('its first start, and its first minutes', async () => {
+        box.start({ inside: 'first-minutes', options: ['--disk', disk, '--log-writes', log] });
+        await box.account(400_000);
+      });
+    } finally {
+      await box.off();
+    }
+    const said = await t.step('200 power cuts', () => run('chroot', [
+      '/image', 'python3', '/ws/ci/harness/box/powercut.py', '--disk', before, '--log', log,
+      '--state-loader', '/ws/out/bin/amd64/bulle', '--work', `${box.out}/cuts`, '--cuts', '200',
+    ], { limit: 400_000 }));
+    const cuts = JSON.parse(said);
+    t.note('cuts', cuts);
+    for (const [index, one] of cuts.nastiest.entries()) {
+      await t.step(`a start after cut ${one.cut} (${one.style})`, async () => {
+        const again = new Machine(t, 'qemu-x86_64', `nasty-${index}`);
+        const copy = await again.disk();
+        for (const { number, start } of cuts.partitions) {
+          await run('dd', [`if=${box.out}/cuts/${one.folder}/p${number}.img`, `of=${copy}`, 'bs=1M', 'oflag=seek_bytes',
+            `seek=${start}`, 'conv=notrunc', 'status=none'], { limit: 60_000 });
+        }
+        try {
+          again.start({ inside: 'alive', options: ['--disk', copy], seconds: 200 });
+          await again.account(190_000);
+        } finally {
+          await again.off();
+          await run('rm', ['-f', copy]);
+        }
+      });
+    }
+    await run('rm', ['-f', disk, before]);
+  },
+};
