@@ -3,8 +3,9 @@
 use crate::serve::ServeError;
 use crate::tls::TlsError;
 use crate::turn::TurnError;
-use crate::{VERSION, host, invite, serve};
+use crate::{VERSION, host, invite, serve, wifi};
 use appliance_core::settings::{LogLevel, Settings, Typed};
+use appliance_core::wifi::{BandWish, Country, Policy};
 use clap::{Args, Parser, Subcommand};
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -52,6 +53,22 @@ enum Command {
         #[arg(long)]
         ca: Option<PathBuf>,
     },
+    /// Tells what the Wi-Fi radios of this machine can do, and what an access point on them would be.
+    /// Changes nothing
+    Radio(RadioArgs),
+}
+
+#[derive(Args, Debug)]
+struct RadioArgs {
+    /// As if `country` stood in bulle.toml: two letters. What the kernel allows stays that of its own country
+    #[arg(long, value_parser = |text: &str| Country::new(text).ok_or("a country is two letters, such as FR"))]
+    country: Option<Country>,
+    /// As if `wifi.band = "5"` stood in bulle.toml
+    #[arg(long)]
+    five: bool,
+    /// The program that would run the access point
+    #[arg(long, value_name = "FILE", default_value = "/usr/sbin/hostapd")]
+    hostapd: PathBuf,
 }
 
 #[derive(Args, Debug, Default)]
@@ -85,6 +102,7 @@ pub fn main() -> ExitCode {
             invite::invite(&url, ca.as_deref(), &mut out, colours)
                 .map_err(|error| Failure::new(EXIT_USAGE, error))
         }
+        Command::Radio(args) => radio(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -125,6 +143,14 @@ fn check_config(file: &Path) -> Result<(), Failure> {
     let settings: Settings = read(file)?.resolve(&host::facts());
     write!(io::stdout(), "# {} is fine. On this machine it comes to:\n\n{settings}", file.display())
         .map_err(|error| Failure::new(1, error))
+}
+
+fn radio(args: RadioArgs) -> Result<(), Failure> {
+    let dirs = wifi::Dirs { hostapd: args.hostapd, ..wifi::Dirs::default() };
+    let band = if args.five { BandWish::Band5 } else { BandWish::Auto };
+    let policy = Policy { country: args.country, band, ..Policy::default() };
+    wifi::show(&dirs, &policy, &mut io::stdout().lock())
+        .map_err(|error| Failure::new(1, format_args!("cannot ask the kernel about Wi-Fi radios: {error}")))
 }
 
 fn read(file: &Path) -> Result<Typed, Failure> {

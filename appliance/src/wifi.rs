@@ -1,10 +1,34 @@
 //! The access point's hands: what the kernel knows of radios, and hostapd as a child.
 //!
 //! What is decided is decided in [`appliance_core::wifi`]; here bytes are moved.
+//!
+//! ```text
+//! prepare ─▶ radios ─▶ netlink, sysfs            before the start
+//! AccessPoint ─▶ driver ─▶ hostapd, radios, sysfs   while it runs
+//! ```
+//!
+//! Absent on purpose: any log of hostapd, since it holds addresses, and any file outside of `Dirs::run`, which
+//! is in RAM and for root only.
+
+mod driver;
+mod hostapd;
+mod netlink;
+mod radios;
+mod show;
+mod sysfs;
+
+pub use show::show;
 
 use appliance_core::wifi::{Credentials, Event, Plan, Policy, RadioFacts, Refusal};
+use driver::{Driver, Order};
 use std::io;
 use std::path::PathBuf;
+use tokio::sync::mpsc;
+
+/// Events that wait to be fetched.
+const MOST_EVENTS: usize = 16;
+/// Orders that wait to be carried out.
+const MOST_ORDERS: usize = 4;
 
 /// Where the access point lives on this machine.
 #[derive(Clone, Debug)]
@@ -34,35 +58,43 @@ pub enum PrepareError {
     Kernel(#[from] io::Error),
 }
 
-/// What the kernel says about each radio. Takes some milliseconds, without waiting for anything.
+/// What the kernel says about each radio. Takes some milliseconds, or seconds when a driver hangs.
 ///
 /// # Errors
 /// When the kernel cannot be asked. A kernel without any Wi-Fi answers with no radios.
-pub fn probe(_dirs: &Dirs) -> io::Result<Vec<RadioFacts>> {
-    Err(io::ErrorKind::Unsupported.into())
+pub fn probe(dirs: &Dirs) -> io::Result<Vec<RadioFacts>> {
+    radios::probe(dirs)
 }
 
 /// Everything before the start: switches radios on, names the country, listens for a moment to what is on
-/// the air, and decides. Takes up to three seconds.
+/// the air, and decides. Takes up to four seconds, usually half of one.
 ///
 /// # Errors
 /// When no radio can be an access point as the policy wants, or the kernel cannot be asked.
-pub async fn prepare(dirs: &Dirs, _policy: &Policy) -> Result<Plan, PrepareError> {
-    std::future::ready(probe(dirs)).await?;
-    Err(Refusal::NoRadio.into())
+pub async fn prepare(dirs: &Dirs, policy: &Policy) -> Result<Plan, PrepareError> {
+    let hostapd = hostapd::ask_version(dirs).await;
+    let (dirs, policy) = (dirs.clone(), policy.clone());
+    tokio::task::spawn_blocking(move || radios::prepare(&dirs, &policy, hostapd))
+        .await
+        .map_err(io::Error::other)?
 }
 
-/// A running access point. Dropping it ends hostapd at once; [`AccessPoint::stop`] says goodbye to stations.
+/// A running access point. Dropping it ends hostapd, too; [`AccessPoint::stop`] waits for that.
 #[derive(Debug)]
 pub struct AccessPoint {
-    events: tokio::sync::mpsc::Receiver<Event>,
+    events: mpsc::Receiver<Event>,
+    orders: mpsc::Sender<Order>,
+    task: tokio::task::JoinHandle<()>,
 }
 
 impl AccessPoint {
-    /// Starts it, and goes on trying until it is dropped.
+    /// Starts it, and goes on trying until it is stopped or dropped.
     #[must_use]
-    pub fn start(_plan: Plan, _credentials: Credentials, _dirs: Dirs) -> Self {
-        Self { events: tokio::sync::mpsc::channel(1).1 }
+    pub fn start(plan: Plan, credentials: Credentials, dirs: Dirs) -> Self {
+        let (event, events) = mpsc::channel(MOST_EVENTS);
+        let (order, orders) = mpsc::channel(MOST_ORDERS);
+        let driver = Driver { plan, credentials, dirs, orders, events: event };
+        Self { events, orders: order, task: tokio::spawn(driver.run()) }
     }
 
     /// The next news; `None` when the access point is no more.
@@ -70,14 +102,15 @@ impl AccessPoint {
         self.events.recv().await
     }
 
-    /// Other keys, for instance of a person who was added. Stations whose keys still hold stay in where
-    /// hostapd can do that.
-    pub async fn change_credentials(&self, _credentials: Credentials) {
-        std::future::ready(()).await;
+    /// Other keys, for instance when a person was added or shut out. Stations have to prove themselves again.
+    pub async fn change_credentials(&self, credentials: Credentials) {
+        // Nobody listens when it is over.
+        let _ = self.orders.send(Order::NewCredentials(credentials)).await;
     }
 
-    /// Ends it.
+    /// Says goodbye to stations and ends hostapd.
     pub async fn stop(self) {
-        std::future::ready(()).await;
+        let _ = self.orders.send(Order::Stop).await;
+        let _ = self.task.await;
     }
 }

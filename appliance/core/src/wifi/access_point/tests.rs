@@ -360,8 +360,8 @@ mod any {
                 [usize::from(bits % 4)],
             stations: u16::from(bits / 4 % 10),
             radio: (bits < 230).then_some(RadioPulse {
-                sends: bits % 3 != 0,
-                answers: bits % 5 != 0,
+                sends: !bits.is_multiple_of(3),
+                answers: !bits.is_multiple_of(5),
                 ..WELL
             }),
         }
@@ -384,7 +384,7 @@ mod any {
                 match effect {
                     Effect::Start | Effect::Rebind | Effect::Locate => assert!(!self.running, "{effect:?}"),
                     Effect::End { .. } | Effect::Feel | Effect::ChangeKeys => {
-                        assert!(self.running, "{effect:?}")
+                        assert!(self.running, "{effect:?}");
                     }
                 }
                 self.under_way = Some(effect);

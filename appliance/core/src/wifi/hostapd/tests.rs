@@ -138,7 +138,8 @@ fn no_key_or_name_can_add_a_line() {
         let text = rendered(&plan(&Policy::default()), &credentials);
         assert!(text.contains(&format!("\nwpa_passphrase={awkward}\n")));
         assert!(text.contains("\nssid2=61e280a862"), "{text}");
-        assert_eq!(text.lines().count(), 32);
+        let plain = rendered(&plan(&Policy::default()), &fixtures::credentials());
+        assert_eq!(text.lines().count(), plain.lines().count());
     }
 }
 
@@ -159,7 +160,8 @@ const MAC: &str = "02:00:00:00:01:0f";
 
 #[test]
 fn events_of_stations_carry_their_address_hidden() {
-    let known: [(&str, fn(Private<Mac>) -> News); 3] = [
+    type Made = fn(Private<Mac>) -> News;
+    let known: [(&str, Made); 3] = [
         ("AP-STA-CONNECTED", News::Joined),
         ("AP-STA-DISCONNECTED", News::Left),
         ("AP-STA-POSSIBLE-PSK-MISMATCH", News::WrongKey),

@@ -29,8 +29,8 @@ pub enum Request<'a> {
     },
     /// Follow the rules of this country.
     SetDomain {
-        /// Which.
-        country: Country,
+        /// Which; `None` is the world's.
+        country: Option<Country>,
     },
     /// Make an interface of the kind "station", which hostapd turns into an access point.
     NewInterface {
@@ -79,7 +79,7 @@ impl Request<'_> {
             | Self::Stations { index } => attributes.u32(3, index),
             Self::Domain { phy } => attributes.u32(1, phy),
             Self::SetDomain { country } => {
-                let [a, b] = country.letters();
+                let [a, b] = country.map_or(*b"00", Country::letters);
                 attributes.put(33, &[a, b, 0]);
             }
             Self::NewInterface { phy, name } => {
@@ -131,6 +131,23 @@ impl Request<'_> {
             Self::Stations { .. } => (17, DUMP),
         }
     }
+}
+
+/// Switches an interface on: `RTM_NEWLINK` of rtnetlink, not of nl80211.
+#[must_use]
+pub fn switch_on(index: u32, sequence: u32) -> Vec<u8> {
+    const NEW_LINK: u16 = 16;
+    const UP: u32 = 1;
+    let mut bytes = Vec::with_capacity(32);
+    bytes.extend(32_u32.to_ne_bytes());
+    bytes.extend(NEW_LINK.to_ne_bytes());
+    bytes.extend((REQUEST | ACKNOWLEDGE).to_ne_bytes());
+    bytes.extend(sequence.to_ne_bytes());
+    bytes.extend([0; 8]);
+    bytes.extend(index.to_ne_bytes());
+    bytes.extend(UP.to_ne_bytes());
+    bytes.extend(UP.to_ne_bytes());
+    bytes
 }
 
 #[derive(Default)]

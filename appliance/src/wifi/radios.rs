@@ -1,0 +1,169 @@
+//! The radios of this machine, asked of the kernel. Everything here blocks, for seconds when a driver hangs.
+
+use super::netlink::{self, Netlink};
+use super::sysfs::{self, Phy};
+use super::{Dirs, PrepareError};
+use appliance_core::wifi::access_point::{RadioPulse, Traffic};
+use appliance_core::wifi::decide::{Surroundings, Survey};
+use appliance_core::wifi::nl80211::{self, Request, Wiphys};
+use appliance_core::wifi::{BandWish, Country, Interface, Plan, Policy, RadioFacts, RadioId, choose};
+use std::io;
+use std::time::Duration;
+
+/// For so long the kernel may take to load the rules of a country.
+const DOMAIN_PATIENCE: Duration = Duration::from_millis(1500);
+const DOMAIN_BEAT: Duration = Duration::from_millis(50);
+/// For so long a scan of a few channels may take.
+const SCAN_PATIENCE: Duration = Duration::from_millis(1500);
+/// The channels that are listened to: those among which is chosen.
+const FREQUENCIES_2: [u16; 3] = [2412, 2437, 2462];
+const FREQUENCIES_5: [u16; 4] = [5180, 5200, 5220, 5240];
+
+/// All radios with all facts.
+pub(super) fn probe(dirs: &Dirs) -> io::Result<Vec<RadioFacts>> {
+    let Some(mut netlink) = Netlink::open()? else { return Ok(Vec::new()) };
+    probe_with(&mut netlink, dirs)
+}
+
+fn probe_with(netlink: &mut Netlink, dirs: &Dirs) -> io::Result<Vec<RadioFacts>> {
+    let mut wiphys = Wiphys::default();
+    netlink.ask(Request::Wiphys, |frame| wiphys.handle(frame))?;
+    let mut radios = wiphys.finish();
+    let mut carriers = Vec::new();
+    netlink.ask(Request::Interfaces, |frame| carriers.extend(nl80211::carrier(frame)))?;
+    carriers.sort_by_key(|carrier| carrier.interface.index);
+    for radio in &mut radios {
+        carriers.iter().for_each(|carrier| radio.add_interface(carrier));
+        radio.country = domain(netlink, radio.phy);
+        if let Some(phy) = Phy::find(&dirs.sys, radio.phy) {
+            radio.id = phy.id();
+            (radio.soft_blocked, radio.hard_blocked) = phy.blocked();
+        }
+    }
+    Ok(radios)
+}
+
+fn domain(netlink: &mut Netlink, phy: u32) -> Option<Country> {
+    let mut country = None;
+    netlink.ask(Request::Domain { phy }, |frame| country = nl80211::domain(frame)).ok()?;
+    country
+}
+
+/// Switches on, names the country, listens, decides.
+pub(super) fn prepare(
+    dirs: &Dirs,
+    policy: &Policy,
+    hostapd: Option<(u16, u16)>,
+) -> Result<Plan, PrepareError> {
+    let Some(mut netlink) = Netlink::open()? else {
+        return Ok(choose(&[], &Surroundings::default(), policy)?);
+    };
+    let radios = probe_with(&mut netlink, dirs)?;
+    for radio in radios.iter().filter(|radio| radio.soft_blocked) {
+        if let Some(phy) = Phy::find(&dirs.sys, radio.phy) {
+            phy.unblock()?;
+        }
+    }
+    set_domain(&mut netlink, policy.country, &radios)?;
+    let radios = probe_with(&mut netlink, dirs)?;
+    let mut around = Surroundings { hostapd, surveys: Vec::new() };
+    let first = choose(&radios, &around, policy)?;
+    // Whatever can be heard on the radio that it will be; deaf is no reason to stay silent.
+    let chosen = radios.iter().find(|radio| radio.id == first.radio);
+    if let Some(interface) = chosen.and_then(|radio| radio.interface.as_ref()) {
+        around.surveys = listen(&mut netlink, interface, policy).unwrap_or_default();
+    }
+    let plan = choose(&radios, &around, policy)?;
+    Ok(plan)
+}
+
+fn set_domain(netlink: &mut Netlink, country: Option<Country>, radios: &[RadioFacts]) -> io::Result<()> {
+    let follows = radios.iter().filter(|radio| !radio.self_managed).map(|radio| radio.phy).next();
+    let Some(phy) = follows else { return Ok(()) };
+    if domain(netlink, phy) == country {
+        return Ok(());
+    }
+    netlink.ask(Request::SetDomain { country }, |_| ())?;
+    // The rules are loaded from a file, behind our back.
+    let beats = DOMAIN_PATIENCE.as_millis() / DOMAIN_BEAT.as_millis();
+    for _ in 0..beats {
+        if domain(netlink, phy) == country {
+            break;
+        }
+        std::thread::sleep(DOMAIN_BEAT);
+    }
+    Ok(())
+}
+
+/// Listens to the channels among which is chosen, without sending anything.
+fn listen(netlink: &mut Netlink, interface: &Interface, policy: &Policy) -> io::Result<Vec<Survey>> {
+    let frequencies: &[u16] = match policy.band {
+        BandWish::Auto | BandWish::Band2 => &FREQUENCIES_2,
+        BandWish::Band5 => &FREQUENCIES_5,
+    };
+    let index = interface.index;
+    netlink::switch_on(index)?;
+    let scans = netlink.scans()?;
+    netlink.ask(Request::Scan { index, frequencies }, |_| ())?;
+    scans.wait(SCAN_PATIENCE);
+    let mut surveys = Vec::new();
+    // Not every driver measures; networks can be counted with all.
+    let _ = netlink.ask(Request::Survey { index }, |frame| nl80211::survey(frame, &mut surveys));
+    surveys.retain(|survey| frequencies.contains(&survey.frequency));
+    for frequency in frequencies {
+        if !surveys.iter().any(|survey| survey.frequency == *frequency) {
+            surveys.push(Survey { frequency: *frequency, ..Survey::default() });
+        }
+    }
+    netlink.ask(Request::Networks { index }, |frame| {
+        let Some(bss) = nl80211::networks(frame) else { return };
+        if let Some(survey) = surveys.iter_mut().find(|survey| survey.frequency == bss.frequency) {
+            survey.networks = survey.networks.saturating_add(1);
+        }
+    })?;
+    Ok(surveys)
+}
+
+/// The interface of a radio that may have been away: at its place, or the only one with its driver.
+pub(super) fn locate(dirs: &Dirs, wanted: &RadioId) -> io::Result<Option<Interface>> {
+    let Some(mut netlink) = Netlink::open()? else { return Ok(None) };
+    let radios = probe_with(&mut netlink, dirs)?;
+    let mut alike = radios.iter().filter(|radio| radio.id.driver == wanted.driver);
+    let only = alike.next().filter(|_| alike.next().is_none());
+    let Some(radio) = radios.iter().find(|radio| radio.id == *wanted).or(only) else { return Ok(None) };
+    if let Some(phy) = Phy::find(&dirs.sys, radio.phy).filter(|_| radio.soft_blocked) {
+        phy.unblock()?;
+    }
+    if let Some(interface) = &radio.interface {
+        return Ok(Some(interface.clone()));
+    }
+    // Somebody has removed the radio's interface: it gets another.
+    let name = free_name(dirs);
+    netlink.ask(Request::NewInterface { phy: radio.phy, name: &name }, |_| ())?;
+    let radios = probe_with(&mut netlink, dirs)?;
+    Ok(radios.into_iter().find(|other| other.phy == radio.phy).and_then(|radio| radio.interface))
+}
+
+fn free_name(dirs: &Dirs) -> String {
+    let taken = |name: &String| dirs.sys.join("class/net").join(name).exists();
+    (0..100).map(|i| format!("wlan{i}")).find(|name| !taken(name)).unwrap_or_else(|| "bulle-wlan".to_owned())
+}
+
+/// The radio's signs of life; `None` when the interface is gone.
+pub(super) fn pulse(dirs: &Dirs, interface: &Interface) -> io::Result<Option<RadioPulse>> {
+    let gone = |error: &io::Error| error.raw_os_error() == Some(nix::libc::ENODEV);
+    let Some(mut netlink) = Netlink::open()? else { return Ok(None) };
+    let index = interface.index;
+    let mut carrier = None;
+    match netlink.ask(Request::Interface { index }, |frame| carrier = nl80211::carrier(frame)) {
+        Err(error) if gone(&error) => return Ok(None),
+        other => other?,
+    }
+    let answers = netlink.ask(Request::Stations { index }, |_| ()).is_ok();
+    let traffic: Option<Traffic> = sysfs::traffic(&dirs.sys, &interface.name);
+    Ok(Some(RadioPulse {
+        sends: carrier.is_some_and(|carrier| carrier.access_point && carrier.frequency.is_some()),
+        answers,
+        traffic: traffic.unwrap_or_default(),
+    }))
+}
