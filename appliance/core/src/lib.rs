@@ -7,14 +7,22 @@
 #![forbid(unsafe_code)]
 
 pub mod bucket;
+pub mod card;
 pub mod claim;
 pub mod clock;
 pub mod dns;
+pub mod firewall;
+pub mod firstboot;
+#[cfg(test)]
+mod golden;
+pub mod mode;
 pub mod names;
+pub mod network;
 pub mod pki;
 pub mod portal;
 pub mod prefix;
 pub mod settings;
+pub mod site;
 pub mod wifi;
 
 /// Bodies of the fuzz targets; they keep compiling because a test replays the corpus through them.
@@ -43,6 +51,30 @@ pub mod fuzzing {
         if let Some(code) = read_request(data) {
             assert!(data.len() <= LARGEST_REQUEST);
             assert!(ClaimHash::of(&code, [0; 16]).is_none_or(|hash| hash.matches(&code)));
+        }
+    }
+
+    /// Site settings are read or refused with a line that is there, whatever a desktop has saved.
+    pub fn site(data: &[u8]) {
+        if let Err(error) = crate::site::Site::parse(data) {
+            let lines = 1 + data.iter().filter(|byte| **byte == b'\n').count();
+            assert!(!error.problems.is_empty());
+            assert!(error.problems.iter().all(|problem| (1..=lines).contains(&problem.line)));
+            assert!(!error.to_string().chars().any(|c| c.is_control() && c != '\n'));
+        }
+    }
+
+    /// No bytes but those that were sealed open, in any place; what is inside reads back the same.
+    pub fn box_state(data: &[u8]) {
+        use crate::firstboot::{Board, BoxState, Copies, Restored, inspect, open, restore};
+        let board = Board::without_serial();
+        let _ = inspect(data);
+        assert!(open(data, &board).is_err());
+        let (current, previous) = data.split_at(data.len() / 2);
+        let copies = Copies { current: Some(current), previous: Some(previous), aside: Some(data) };
+        assert!(matches!(restore(&copies, &board), Restored::StartNew(Some(_))));
+        if let Some(state) = BoxState::from_cbor(data) {
+            assert_eq!(BoxState::from_cbor(&state.to_cbor()), Some(state));
         }
     }
 

@@ -20,6 +20,16 @@ fn the_corpus_of_settings_holds_no_surprise() {
 }
 
 #[test]
+fn the_corpus_of_site_settings_holds_no_surprise() {
+    replay("site_settings", fuzzing::site);
+}
+
+#[test]
+fn the_corpus_of_box_states_holds_no_surprise() {
+    replay("box_state", fuzzing::box_state);
+}
+
+#[test]
 fn the_corpus_of_stored_pki_holds_no_surprise() {
     replay("stored_pki", fuzzing::stored_pki);
 }

@@ -1,0 +1,145 @@
+use super::*;
+use crate::claim::ClaimHash;
+use crate::golden::golden;
+use crate::prefix::Prefix;
+use crate::settings::{HostFacts, LogLevel, Probes, Typed};
+use proptest::prelude::*;
+
+fn bubble() -> Bubble {
+    Bubble {
+        interface: "wlan0".to_owned(),
+        range: Range::default(),
+        ula: Ula([1, 2, 3, 4, 5]),
+        portal_api: None,
+    }
+}
+
+fn cable(serves: bool) -> Cable {
+    Cable {
+        interface: "eth0".to_owned(),
+        fixed: None,
+        ntp: Vec::new(),
+        secret: address_secret(&[7; 16]),
+        serves,
+    }
+}
+
+/// With a cable to look after the box.
+pub(crate) fn wifi() -> Plan {
+    Plan { bubble: Some(bubble()), cable: Some(cable(false)) }
+}
+
+pub(crate) fn wifi_alone() -> Plan {
+    Plan { bubble: Some(bubble()), cable: None }
+}
+
+pub(crate) fn lan() -> Plan {
+    Plan { bubble: None, cable: Some(cable(true)) }
+}
+
+fn prefix(text: &str) -> Prefix {
+    Prefix::parse(text).expect("a network")
+}
+
+fn all(plan: &Plan) -> String {
+    files(plan).iter().map(|file| format!("### {}\n{}", file.name, file.contents)).collect()
+}
+
+#[test]
+fn the_files_are_the_ones_that_were_agreed_upon() {
+    golden("network/tests/wifi.network", &all(&wifi()));
+    golden("network/tests/lan.network", &all(&lan()));
+    let mut plan = lan();
+    plan.bubble =
+        Some(Bubble { portal_api: Some("https://box.example.org/captive-portal/api".into()), ..bubble() });
+    plan.cable = Some(Cable {
+        fixed: Some(Fixed {
+            address: "192.0.2.5".parse().expect("an address"),
+            prefix: prefix("192.0.2.0/24"),
+            gateway: "192.0.2.1".parse().ok(),
+            dns: vec!["192.0.2.2".parse().expect("an address")],
+        }),
+        ntp: vec!["192.0.2.3".parse().expect("an address")],
+        ..cable(true)
+    });
+    golden("network/tests/fixed.network", &all(&plan));
+}
+
+#[test]
+fn nothing_is_forwarded_and_no_resolver_is_believed() {
+    for plan in [wifi(), wifi_alone(), lan()] {
+        for file in files(&plan) {
+            for line in ["IPv4Forwarding=no", "IPv6Forwarding=no", "LLMNR=no", "MulticastDNS=no"] {
+                assert!(file.contents.lines().any(|found| found == line), "{line}");
+            }
+            assert!(!file.contents.contains("UseDNS=yes") && !file.contents.contains("IPMasquerade"));
+        }
+    }
+}
+
+#[test]
+fn the_bubble_makes_room_for_the_network_on_the_cable() {
+    assert_eq!(choose(None, &[]).router().to_string(), "10.77.0.1");
+    assert_eq!(choose(None, &[prefix("192.168.1.0/24")]), Range::default());
+    assert_eq!(choose(None, &[prefix("10.0.0.0/8")]).router().to_string(), "172.30.77.1");
+    assert_eq!(choose(None, &[prefix("10.77.0.128/25")]).router().to_string(), "172.30.77.1");
+    let all = [prefix("10.0.0.0/8"), prefix("172.16.0.0/12")];
+    assert_eq!(choose(None, &all).router().to_string(), "192.168.77.1");
+    let everything = [prefix("10.0.0.0/8"), prefix("172.16.0.0/12"), prefix("192.168.0.0/16")];
+    assert_eq!(choose(None, &everything), Range::default());
+    // Once phones have addresses, they keep them while that is possible.
+    let second = choose(None, &[prefix("10.77.0.0/16")]);
+    assert_eq!(choose(Some(second), &[]), second);
+    assert_eq!(choose(Some(second), &[second.prefix()]), Range::default());
+}
+
+#[test]
+fn the_daemon_reads_what_the_controller_writes() {
+    let serve = Serve {
+        state_dir: "/data/bulle/serve".into(),
+        runtime: "/run/bulle/claim".into(),
+        claim: ClaimHash::of("7KQ2M-9XD04", [3; 16]),
+        certificate: None,
+        probes: Probes::Online,
+        log_level: Some(LogLevel::Warn),
+    };
+    let host = HostFacts { ipv6: true, state_dir: "/nowhere".into() };
+    for (name, plan) in [("wifi", wifi()), ("lan", lan()), ("nothing", Plan { bubble: None, cable: None })] {
+        let written = settings(&plan, &serve).resolve(&host);
+        let text = written.to_string();
+        let back = Typed::parse(&text).expect(&text).resolve(&host);
+        assert_eq!(back, written);
+        golden(&format!("network/tests/{name}.toml"), &text);
+    }
+}
+
+#[test]
+fn addresses_on_the_cable_tell_nothing_of_the_machine_id() {
+    let secret = address_secret(&[7; 16]);
+    assert_ne!(*secret, [7; 16]);
+    assert_ne!(secret, address_secret(&[8; 16]));
+    assert!(!format!("{:?}", cable(true)).contains("secret"));
+}
+
+proptest! {
+    #[test]
+    fn a_range_overlaps_no_network_while_there_is_another_one(
+        networks in proptest::collection::vec((any::<u32>(), 12_u8..=32), 0..4),
+    ) {
+        let taken: Vec<Prefix> = networks
+            .into_iter()
+            .filter_map(|(address, bits)| {
+                // In the private blocks, where they can hurt.
+                let address = match address % 3 {
+                    0 => 0x0a00_0000 | address >> 8,
+                    1 => 0xac10_0000 | address >> 12,
+                    _ => 0xc0a8_0000 | address >> 16,
+                };
+                Prefix::around(Ipv4Addr::from_bits(address).into(), bits.max(16))
+            })
+            .collect();
+        let range = choose(None, &taken);
+        prop_assert!(taken.iter().all(|network| !range.overlaps(network)));
+        prop_assert!(range.prefix().contains(range.router().into()));
+    }
+}
