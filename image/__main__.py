@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import board, build, lock
+from . import board, build, drivers, lock, tree
 from .common import Fault, say
 
 
@@ -24,13 +24,28 @@ def build_one(options):
     chosen = board.load(options.board)
     work = Path(tempfile.mkdtemp(prefix="image-"))
     try:
-        image = build.make(chosen, work, options.fast)
+        image = build.make(chosen, work, options.fast, options.accept)
         build.place(chosen, work, image, options.fast)
     finally:
         if os.environ.get("BULLE_KEEP_WORK"):
             say(f"kept: {work}")
         else:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def check_reproducible(options):
+    digest = build.reproduce(board.load(options.board))
+    print(f"{options.board}: two builds are the same, byte for byte: SHA-256 {digest}")
+
+
+def check_drivers(options):
+    """The devices of a board against what its image would hold, without making the image."""
+    chosen = board.load(options.board)
+    with tempfile.TemporaryDirectory(prefix="drivers-") as work:
+        (Path(work) / "tree").mkdir()
+        lock.fetch([p for p in lock.read(chosen.arch).values() if p.groups & {"root", chosen.id}])
+        tree.make(chosen, Path(work) / "tree", Path(work) / "kernel", build.version())
+        print(drivers.check(chosen, Path(work) / "tree", Path(work) / "kernel"))
 
 
 def main():
@@ -43,7 +58,13 @@ def main():
     command = commands.add_parser("build")
     command.add_argument("board")
     command.add_argument("--fast", action="store_true")
+    command.add_argument("--accept", action="store_true")
     command.set_defaults(run=build_one)
+    for name, action in (("check-drivers", check_drivers), ("check-reproducible", check_reproducible)):
+        command = commands.add_parser(name)
+        command.add_argument("board")
+        command.set_defaults(run=action)
+    commands.add_parser("list").set_defaults(run=lambda _: print("\n".join(board.names())))
     options = parser.parse_args()
     try:
         options.run(options)

@@ -43,11 +43,12 @@ BOARD = PART | {
     "size.data": (NUMBER, True),
     "drivers.modalias": (TEXT, False),
     "drivers.device_trees": (WORDS, False),
+    "drivers.needs": (TABLE_OF_WORDS, False),
     "drivers.ignore": (WORDS, False),
     "hook": (TEXT, False),
 }
 # Keys that only one layout knows, and those that it cannot do without.
-ONLY = {"mbr-rpi": {"boot.config", "boot.device_trees", "drivers.device_trees"}, "gpt-uefi": {"boot.microcode"}}
+ONLY = {"mbr-rpi": {"boot.config", "boot.device_trees", "drivers.device_trees", "drivers.needs"}, "gpt-uefi": {"boot.microcode"}}
 NEEDS = {"mbr-rpi": {"boot.config", "boot.device_trees"}, "gpt-uefi": set()}
 # In MiB: the least that works, the most that makes sense on a small card.
 SIZES = {"size.bulle": (8, 64), "size.boot": (48, 512), "size.root": (64, 1024), "size.data": (16, 4096)}

@@ -74,7 +74,7 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(prog="ci/boot")
     parser.add_argument("board")
-    for name in ("image", "disk", "test", "lan", "log-writes"):
+    for name in ("image", "disk", "test", "log-writes"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--forward", action="append", default=[])
@@ -160,14 +160,11 @@ def kernel_line(board, words):
 def network(options):
     if options.no_cable:
         return []
-    if options.lan:
-        net = f"stream,id=net,server=off,addr.type=unix,addr.path={options.lan},reconnect-ms=500"
-    else:
-        # Nothing gets out; what is forwarded gets in.
-        net = "user,id=net,restrict=on"
-        for pair in options.forward or ["8443:443", "8080:80"]:
-            here, _, there = pair.rpartition(":")
-            net += f",hostfwd=tcp:127.0.0.1:{here.lstrip(':') or 0}-:{there}"
+    # Nothing gets out; what is forwarded gets in.
+    net = "user,id=net,restrict=on"
+    for pair in options.forward or ["8443:443", "8080:80"]:
+        here, _, there = pair.rpartition(":")
+        net += f",hostfwd=tcp:127.0.0.1:{here.lstrip(':') or 0}-:{there}"
     return ["-netdev", net, "-device", "virtio-net-pci,netdev=net"]
 
 

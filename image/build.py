@@ -1,13 +1,13 @@
 """One board, from packages to a disk image in out/image/BOARD."""
 
 import os
-import shutil
+import tempfile
 import time
 import tomllib
 from pathlib import Path
 
-from . import disk, initrd, lock, modules, tree
-from .common import OUT, TOP, run, say, settle
+from . import disk, drivers, initrd, inventory, lock, modules, sbom, tree
+from .common import OUT, TOP, Fault, run, say
 
 
 def version():
@@ -27,7 +27,7 @@ class Laps:
         self.began = now
 
 
-def make(board, work, fast):
+def make(board, work, fast, accept=False):
     """Builds in `work`, an empty folder; returns the image there."""
     lap, work = Laps(), Path(work)
     packages = lock.read(board.arch)
@@ -39,6 +39,8 @@ def make(board, work, fast):
     tree.make(board, root, work / "kernel", version())
     tree.boot_parts(board, parts)
     lap("root file system, as a folder")
+    say(f"    {drivers.check(board, root, work / 'kernel')}")
+    lap("drivers and firmware of the board's devices")
     rows = disk.partitions(board)
     numbers = {row.name: row.number for row in rows}
     initrd.make(board, root, parts, work / "kernel", work / "initrd", work / "initrd.zst", numbers,
@@ -58,10 +60,39 @@ def make(board, work, fast):
             row.content = disk.fat(work / "boot-b.vfat", None, row.mib, "BULLE-B", board)
         elif row.name == "root-a":
             row.content = work / "root.img"
+    inventory.compare(board, inventory.text({"root": root, "boot": boot, "bulle": work / "bulle"}), accept)
     out = work / "disk.img"
     disk.image(out, board, rows)
     lap("disk image")
     return out
+
+
+def reproduce(board):
+    """Builds twice, in folders of different names, and compares; returns the checksum."""
+    with tempfile.TemporaryDirectory(prefix="one-") as one, tempfile.TemporaryDirectory(prefix="another-one-") as other:
+        images = [make(board, Path(work), fast=False) for work in (one, other)]
+        sums = [lock.sha256_of(image) for image in images]
+        if sums[0] != sums[1]:
+            raise Fault(f"two builds of board {board.id} differ:\n" + "\n".join(differences(Path(one), Path(other))))
+        return sums[0]
+
+
+def differences(one, other):
+    """The files of two builds that are not the same, the smallest parts first: the cause comes before
+    its effects."""
+    found = []
+    for folder in ("tree", "initrd", "boot", "bulle", "."):
+        for path in sorted((one / folder).rglob("*") if folder != "." else one.glob("*")):
+            twin = other / path.relative_to(one)
+            if path.is_symlink() or path.is_dir():
+                same = twin.is_dir() if path.is_dir() else twin.is_symlink() and os.readlink(path) == os.readlink(twin)
+            else:
+                same = twin.is_file() and lock.sha256_of(path) == lock.sha256_of(twin)
+            if not same:
+                found.append(str(path.relative_to(one)))
+        if found:
+            return found[:20]
+    return ["the same parts, put together in another way"]
 
 
 def size(path):
@@ -83,6 +114,8 @@ def place(board, work, image, fast):
     if not fast:
         run("zstd", "-10", "-T1", "-q", "-f", "-o", folder / f".{name}.zst.part", image)
         os.replace(folder / f".{name}.zst.part", folder / f"{name}.zst")
+        debs, crates = sbom.write(board, version(), image, work / "licences", folder)
+        say(f"out/image/{board.id}/sbom.*.json, licences.tar.zst: {debs} packages, {crates} crates")
         digest = lock.sha256_of(folder / f"{name}.zst")
         (folder / f"{name}.zst.sha256").write_text(f"{digest}  {name}.zst\n")
         say(f"out/image/{board.id}/{name}.zst: {size(folder / f'{name}.zst')}, SHA-256 {digest}")

@@ -32,6 +32,7 @@ def take_kernel(tree, folder):
     for name in ("config", "System.map"):
         (base / name).unlink(missing_ok=True)
     run("depmod", "-b", tree, kernel_version(tree))
+    shutil.copyfile(base / "modules.alias", folder / "modules.alias")
 
 
 def closure(tree, names):

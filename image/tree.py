@@ -19,6 +19,7 @@ def make(board, tree, kernel, version):
     tree = Path(tree)
     wanted = [p for p in packages.values() if p.groups & {"root", board.id}]
     lock.extract(wanted, tree, board.arch)
+    licences(tree, kernel.parent / "licences")
 
     microcode(board, tree, kernel.parent / "microcode.bin")
     modules.take_kernel(tree, kernel)
@@ -38,6 +39,21 @@ def boot_parts(board, folder):
     """Unpacks what starts the box: for the initrd and the boot loader."""
     packages = lock.read(board.arch)
     lock.extract([p for p in packages.values() if "boot" in p.groups], folder, board.arch)
+    licences(folder, folder.parent / "licences")
+
+
+def licences(tree, folder):
+    """Keeps the packages' own words about their licences, and the texts that those refer to."""
+    for path in sorted((tree / "usr/share/doc").iterdir()):
+        text = followed(tree, f"/{path.relative_to(tree)}/copyright")
+        if text.is_file():
+            target = folder / "debian" / path.name / "copyright"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(text, target)
+    for path in sorted((tree / "usr/share/common-licenses").glob("*")):
+        if path.is_file():
+            (folder / "common-licenses").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / "common-licenses" / path.name)
 
 
 def microcode(board, tree, out):
@@ -233,15 +249,7 @@ def libraries(tree):
     for folder in sorted((p for p in (tree / "usr").rglob("*") if p.is_dir() and not p.is_symlink()), reverse=True):
         if not any(folder.iterdir()):
             folder.rmdir()
-    for triplet in triplets[:2]:
-        if triplet.is_dir():
-            (tree / "etc/ld.so.conf").write_text(f"/usr/lib/{triplet.name}\n")
-    run("ldconfig", "-X", "-r", tree)
-    for name in ("etc/ld.so.conf", "var/cache/ldconfig/aux-cache"):
-        (tree / name).unlink(missing_ok=True)
-    for name in ("var/cache/ldconfig", "var/cache"):
-        if (tree / name).is_dir():
-            (tree / name).rmdir()
+    # No ld.so.cache: everything left is where the loader looks anyway.
 
 
 def followed(tree, path):
