@@ -18,6 +18,8 @@ pub mod decide;
 pub mod facts;
 #[cfg(test)]
 mod fixtures;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hostapd;
 pub mod nl80211;
 pub mod policy;

@@ -45,6 +45,16 @@ fn the_corpus_of_claim_request_holds_no_surprise() {
 }
 
 #[test]
+fn the_corpus_of_the_kernels_words_about_radios_holds_no_surprise() {
+    replay("wifi_nl80211", appliance_core::wifi::fuzzing::nl80211);
+}
+
+#[test]
+fn the_corpus_of_what_hostapd_says_holds_no_surprise() {
+    replay("wifi_hostapd", appliance_core::wifi::fuzzing::hostapd);
+}
+
+#[test]
 fn the_start_of_a_real_authority_cut_anywhere_is_never_replaced() {
     // Made here, since no key is ever committed.
     use appliance_core::pki::{Identity, Stored, plan};

@@ -184,12 +184,13 @@ impl<'a> Value<'a> {
         self.0.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
     }
 
-    /// Text up to its closing zero, when it is a plain name of at most `most` characters.
+    /// Text up to its closing zero, when it is a plain name of at most `most` characters that cannot lead to
+    /// another directory.
     #[must_use]
     pub fn name(self, most: usize) -> Option<&'a str> {
         let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
         let name = std::str::from_utf8(self.0.get(..end)?).ok()?;
-        (!name.is_empty() && name.len() <= most && name.bytes().all(|byte| byte.is_ascii_graphic()))
-            .then_some(name)
+        let plain = name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
+        (plain && (1..=most).contains(&name.len()) && !name.starts_with('.')).then_some(name)
     }
 }
