@@ -5,19 +5,15 @@ import os
 import shutil
 import sys
 import tempfile
+import unittest
 from pathlib import Path
 
 from . import board, build, drivers, lock, tree
-from .common import Fault, say
+from .common import TOP, Fault, say
 
 
 def update_lock(_):
     lock.update([board.load(name) for name in board.names()])
-
-
-def fetch(options):
-    packages = lock.read(options.arch)
-    lock.fetch(packages.values())
 
 
 def build_one(options):
@@ -38,6 +34,16 @@ def check_reproducible(options):
     print(f"{options.board}: two builds are the same, byte for byte: SHA-256 {digest}")
 
 
+def check(_):
+    """The builder's own tests, and with them all boards and locks."""
+    suite = unittest.defaultTestLoader.discover(str(TOP / "image/tests"), top_level_dir=str(TOP))
+    result = unittest.TextTestRunner(verbosity=1).run(suite)
+    wrong = len(result.failures) + len(result.errors)
+    print(f"{result.testsRun - wrong} passed, {wrong} failed")
+    if wrong:
+        raise Fault("the builder or the data of a board is not as it should be")
+
+
 def check_drivers(options):
     """The devices of a board against what its image would hold, without making the image."""
     chosen = board.load(options.board)
@@ -52,9 +58,6 @@ def main():
     parser = argparse.ArgumentParser(prog="image")
     commands = parser.add_subparsers(required=True)
     commands.add_parser("update-lock").set_defaults(run=update_lock)
-    command = commands.add_parser("fetch")
-    command.add_argument("arch")
-    command.set_defaults(run=fetch)
     command = commands.add_parser("build")
     command.add_argument("board")
     command.add_argument("--fast", action="store_true")
@@ -64,6 +67,7 @@ def main():
         command = commands.add_parser(name)
         command.add_argument("board")
         command.set_defaults(run=action)
+    commands.add_parser("check").set_defaults(run=check)
     commands.add_parser("list").set_defaults(run=lambda _: print("\n".join(board.names())))
     options = parser.parse_args()
     try:

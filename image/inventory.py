@@ -19,8 +19,10 @@ FORBIDDEN = (
     "dropbear", "telnetd", "apt", "apt-get", "dpkg", "gcc", "cc", "ld", "as", "make", "perl*", "python*", "lua*",
     "curl", "wget", "nc", "socat", "gdb", "strace", "tcpdump",
 )
-# Compressed, or built by us from what changes with each commit: told in whole MiB.
-ROUGHLY = ("root/usr/bin/bulle", "boot/EFI/Linux/*.efi", "boot/initrd", "boot/vmlinuz")
+# Built by us from what changes with each commit: told in whole MiB.
+ROUGHLY = ("root/usr/bin/bulle", "boot/vmlinuz")
+# Other with --fast: not told.
+UNTOLD = ("boot/EFI/Linux/*.efi", "boot/initrd", "boot/cmdline.txt")
 # How our own program must be built.
 OURS = {"pie", "relro", "now", "nx"}
 
@@ -54,6 +56,8 @@ def _line(part, folder, path, faults):
     size = f"{info.st_size}"
     if any(fnmatch.fnmatch(shown, pattern) for pattern in ROUGHLY):
         size = f"{-(-info.st_size >> 20)}M"
+    elif any(fnmatch.fnmatch(shown, pattern) for pattern in UNTOLD):
+        size = "-"
     found = elf.read(path) if part == "root" else None
     flags = f" [{' '.join(found.flags)}]" if found else ""
     if shown == "root/usr/bin/bulle" and not (found and OURS <= set(found.flags)):
