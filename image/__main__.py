@@ -8,7 +8,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from . import board, build, drivers, lock, tree
+from . import board, build, drivers, lock, tree, trial
 from .common import TOP, Fault, say
 
 
@@ -63,7 +63,8 @@ def main():
     command.add_argument("--fast", action="store_true")
     command.add_argument("--accept", action="store_true")
     command.set_defaults(run=build_one)
-    for name, action in (("check-drivers", check_drivers), ("check-reproducible", check_reproducible)):
+    for name, action in (("check-drivers", check_drivers), ("check-reproducible", check_reproducible),
+                         ("check-boot", lambda options: trial.check(board.load(options.board)))):
         command = commands.add_parser(name)
         command.add_argument("board")
         command.set_defaults(run=action)

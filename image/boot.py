@@ -79,6 +79,7 @@ def arguments():
     parser.add_argument("--seconds", type=int)
     parser.add_argument("--forward", action="append", default=[])
     parser.add_argument("--no-cable", action="store_true")
+    parser.add_argument("--reboots", action="store_true")
     parser.add_argument("--memory", type=int, default=1024)
     parser.add_argument("--append", default="")
     parser.add_argument("--name", default="")
@@ -110,7 +111,7 @@ def common(image, options):
     drive = f"if=none,id=disk,file={image},format=raw"
     if options.disk is None:
         drive += ",snapshot=on"
-    words = ["-nodefaults", "-display", "none", "-no-reboot" if options.test else "-no-user-config",
+    words = ["-nodefaults", "-display", "none", *(["-no-reboot"] if options.test and not options.reboots else []),
              "-smp", "2", "-m", str(options.memory), "-device", "virtio-rng-pci", "-drive", drive]
     if options.log_writes:
         log = options.log_writes
