@@ -20,9 +20,10 @@ mod sysfs;
 pub use show::show;
 
 use appliance_core::wifi::{Credentials, Event, Plan, Policy, RadioFacts, Refusal};
-use driver::{Driver, Order};
+use driver::{Driver, Order, RealRadio};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Events that wait to be fetched.
@@ -93,7 +94,8 @@ impl AccessPoint {
     pub fn start(plan: Plan, credentials: Credentials, dirs: Dirs) -> Self {
         let (event, events) = mpsc::channel(MOST_EVENTS);
         let (order, orders) = mpsc::channel(MOST_ORDERS);
-        let driver = Driver { plan, credentials, dirs, orders, events: event };
+        let radio = Arc::new(RealRadio::new(&plan, dirs.clone()));
+        let driver = Driver { plan, credentials, dirs, radio, orders, events: event };
         Self { events, orders: order, task: tokio::spawn(driver.run()) }
     }
 

@@ -1,11 +1,14 @@
 //! Carries out what the machine wants, one thing after the other, and tells it what happened.
 
+#[cfg(test)]
+mod tests;
+
 use super::hostapd::{Happening, Hostapd};
 use super::{Dirs, radios, sysfs};
 use crate::clocks::Clocks;
 use appliance_core::wifi::access_point::{AccessPoint, Complaint, Effect, Pulse, RadioPulse};
 use appliance_core::wifi::hostapd::Status;
-use appliance_core::wifi::{Credentials, Event, Interface, Plan};
+use appliance_core::wifi::{Credentials, Event, Interface, Plan, RadioId};
 use std::future::pending;
 use std::io;
 use std::sync::Arc;
@@ -24,11 +27,49 @@ pub(super) enum Order {
     Stop,
 }
 
+/// The radio as the driver sees it. Every question may block, for ever when a driver hangs.
+pub(super) trait Radio: Send + Sync + 'static {
+    /// Its interface, if it is there.
+    fn locate(&self) -> io::Result<Option<Interface>>;
+    /// Its signs of life; `None` when the interface is gone.
+    fn pulse(&self, interface: &Interface) -> io::Result<Option<RadioPulse>>;
+    /// Starts its driver again.
+    fn rebind(&self) -> io::Result<()>;
+}
+
+/// The radio of a plan, on this machine.
+pub(super) struct RealRadio {
+    dirs: Dirs,
+    radio: RadioId,
+    name: Option<String>,
+}
+
+impl RealRadio {
+    pub(super) fn new(plan: &Plan, dirs: Dirs) -> Self {
+        Self { dirs, radio: plan.radio.clone(), name: plan.interface.clone() }
+    }
+}
+
+impl Radio for RealRadio {
+    fn locate(&self) -> io::Result<Option<Interface>> {
+        radios::locate(&self.dirs, &self.radio, self.name.as_deref())
+    }
+
+    fn pulse(&self, interface: &Interface) -> io::Result<Option<RadioPulse>> {
+        radios::pulse(&self.dirs, interface)
+    }
+
+    fn rebind(&self) -> io::Result<()> {
+        sysfs::rebind(&self.dirs.sys, &self.radio)
+    }
+}
+
 /// The access point of this machine and its surroundings.
-pub(super) struct Driver {
+pub(super) struct Driver<R> {
     pub(super) plan: Plan,
     pub(super) credentials: Credentials,
     pub(super) dirs: Dirs,
+    pub(super) radio: Arc<R>,
     pub(super) orders: mpsc::Receiver<Order>,
     pub(super) events: mpsc::Sender<Event>,
 }
@@ -39,7 +80,7 @@ enum Input {
     Timeout,
 }
 
-impl Driver {
+impl<R: Radio> Driver<R> {
     /// Runs until it is told to stop, or its owner is gone.
     pub(super) async fn run(mut self) {
         let clocks = Clocks::new(None);
@@ -61,8 +102,9 @@ impl Driver {
             match self.input(&machine, &mut hands, &clocks).await {
                 Input::Happening(Happening::News(news)) => machine.handle_news(news, clocks.now()),
                 Input::Happening(Happening::Exited) => {
-                    let complaint = hands.complaint();
-                    if let Some(hostapd) = hands.hostapd.take() {
+                    let mut complaint = Complaint::None;
+                    if let Some(mut hostapd) = hands.hostapd.take() {
+                        complaint = hostapd.last_complaint().await;
                         hostapd.clean();
                     }
                     machine.handle_exited(complaint, clocks.now());
@@ -120,8 +162,8 @@ impl Driver {
                 machine.handle_pulse(pulse, hands.complaint(), clocks.now());
             }
             Effect::Rebind => {
-                let (dirs, radio) = (self.dirs.clone(), self.plan.radio.clone());
-                let bound = hands.ask_kernel(REBIND_PATIENCE, move || sysfs::rebind(&dirs.sys, &radio)).await;
+                let radio = Arc::clone(&self.radio);
+                let bound = hands.ask_kernel(REBIND_PATIENCE, move || radio.rebind()).await;
                 if let Err(error) = bound {
                     warn!(%error, "the radio's driver could not be started again");
                 }
@@ -140,8 +182,8 @@ impl Driver {
     }
 
     async fn locate(&self, hands: &Hands) -> Option<Interface> {
-        let (dirs, radio) = (self.dirs.clone(), self.plan.radio.clone());
-        match hands.ask_kernel(KERNEL_PATIENCE, move || radios::locate(&dirs, &radio)).await {
+        let radio = Arc::clone(&self.radio);
+        match hands.ask_kernel(KERNEL_PATIENCE, move || radio.locate()).await {
             Ok(interface) => interface,
             Err(error) => {
                 warn!(%error, "the kernel does not tell about radios");
@@ -168,13 +210,11 @@ impl Driver {
         };
         let radio = match hands.interface.clone() {
             Some(interface) => {
-                let dirs = self.dirs.clone();
+                let radio = Arc::clone(&self.radio);
                 // A kernel that does not answer in time has a radio that does not answer.
                 let silent = |_| Some(RadioPulse::default());
-                hands
-                    .ask_kernel(KERNEL_PATIENCE, move || radios::pulse(&dirs, &interface))
-                    .await
-                    .unwrap_or_else(silent)
+                let pulse = hands.ask_kernel(KERNEL_PATIENCE, move || radio.pulse(&interface));
+                pulse.await.unwrap_or_else(silent)
             }
             None => None,
         };

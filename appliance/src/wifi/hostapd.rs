@@ -28,6 +28,8 @@ const ANSWER_PATIENCE: Duration = Duration::from_millis(1500);
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(3);
 /// For so long a killed process may take to be gone, which it does not while its driver hangs.
 const DEATH_PATIENCE: Duration = Duration::from_secs(3);
+/// For so long the last lines of an ended process may take.
+const LAST_WORDS_PATIENCE: Duration = Duration::from_millis(500);
 /// News that wait while an answer is awaited; more are dropped, as the pulse tells the same.
 const MOST_NEWS: usize = 64;
 /// Of each line that hostapd prints so much is looked at.
@@ -62,7 +64,7 @@ pub(super) struct Hostapd {
     news: VecDeque<News>,
     complaint: Arc<Mutex<Complaint>>,
     paths: Paths,
-    _reader: ReaderTask,
+    reader: ReaderTask,
 }
 
 /// What happened to it.
@@ -101,7 +103,7 @@ impl Hostapd {
         let last = Arc::new(Mutex::new(Complaint::None));
         let reader = ReaderTask::spawn(child.stdout.take(), Arc::clone(&last));
         let mut hostapd =
-            Self { child, control: None, news: VecDeque::new(), complaint: last, paths, _reader: reader };
+            Self { child, control: None, news: VecDeque::new(), complaint: last, paths, reader };
         hostapd.connect(interface).await?;
         Ok(hostapd)
     }
@@ -109,6 +111,12 @@ impl Hostapd {
     /// What it complained about last.
     pub(super) fn complaint(&self) -> Complaint {
         *self.complaint.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it complained about last, now that it has ended: what it printed before is still on its way.
+    pub(super) async fn last_complaint(&mut self) -> Complaint {
+        let _ = timeout(LAST_WORDS_PATIENCE, &mut self.reader.0).await;
+        self.complaint()
     }
 
     /// Waits until something happens.

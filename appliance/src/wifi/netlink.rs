@@ -1,6 +1,6 @@
 //! Questions to the kernel, one after the other, on a blocking socket with a limit in time.
 
-use appliance_core::wifi::nl80211::{self, DONE, ERROR, Family, Frame, Frames, Request};
+use appliance_core::wifi::nl80211::{self, DONE, ERROR, Family, Frame, Frames, LinkChange, Request};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recvfrom, sendto,
     setsockopt, socket, sockopt,
@@ -88,10 +88,10 @@ impl Scans {
     }
 }
 
-/// Switches an interface on, so that it can listen.
-pub(super) fn switch_on(index: u32) -> io::Result<()> {
+/// Changes something about an interface that is not about Wi-Fi.
+pub(super) fn change_link(index: u32, change: LinkChange<'_>) -> io::Result<()> {
     let socket = open(SockProtocol::NetlinkRoute, 0)?;
-    converse(&socket, &nl80211::switch_on(index, 1), 1, &mut |_| ())
+    converse(&socket, &change.encode(index, 1), 1, &mut |_| ())
 }
 
 fn open(protocol: SockProtocol, groups: u32) -> io::Result<OwnedFd> {

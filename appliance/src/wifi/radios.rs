@@ -5,8 +5,8 @@ use super::sysfs::{self, Phy};
 use super::{Dirs, PrepareError};
 use appliance_core::wifi::access_point::{RadioPulse, Traffic};
 use appliance_core::wifi::decide::{Surroundings, Survey};
-use appliance_core::wifi::nl80211::{self, Request, Wiphys};
-use appliance_core::wifi::{BandWish, Country, Interface, Plan, Policy, RadioFacts, RadioId, choose};
+use appliance_core::wifi::nl80211::{self, LinkChange, Request, Wiphys};
+use appliance_core::wifi::{BandWish, Country, Interface, Plan, Policy, RadioFacts, RadioId, choose, decide};
 use std::io;
 use std::time::Duration;
 
@@ -68,13 +68,25 @@ pub(super) fn prepare(
     let radios = probe_with(&mut netlink, dirs)?;
     let mut around = Surroundings { hostapd, surveys: Vec::new() };
     let first = choose(&radios, &around, policy)?;
+    let Some(chosen) = radios.iter().find(|radio| radio.id == first.radio) else { return Ok(first) };
+    let interface = interface(&mut netlink, dirs, chosen)?;
     // Whatever can be heard on the radio that it will be; deaf is no reason to stay silent.
-    let chosen = radios.iter().find(|radio| radio.id == first.radio);
-    if let Some(interface) = chosen.and_then(|radio| radio.interface.as_ref()) {
+    if let Some(interface) = &interface {
         around.surveys = listen(&mut netlink, interface, policy).unwrap_or_default();
     }
-    let plan = choose(&radios, &around, policy)?;
+    let mut plan = decide(chosen, &around, policy)?;
+    plan.interface = interface.map(|interface| interface.name);
     Ok(plan)
+}
+
+/// The radio's interface; it gets one when somebody has removed its own.
+fn interface(netlink: &mut Netlink, dirs: &Dirs, radio: &RadioFacts) -> io::Result<Option<Interface>> {
+    if radio.interface.is_some() {
+        return Ok(radio.interface.clone());
+    }
+    netlink.ask(Request::NewInterface { phy: radio.phy, name: &free_name(dirs) }, |_| ())?;
+    let radios = probe_with(netlink, dirs)?;
+    Ok(radios.into_iter().find(|other| other.phy == radio.phy).and_then(|radio| radio.interface))
 }
 
 fn set_domain(netlink: &mut Netlink, country: Option<Country>, radios: &[RadioFacts]) -> io::Result<()> {
@@ -102,7 +114,7 @@ fn listen(netlink: &mut Netlink, interface: &Interface, policy: &Policy) -> io::
         BandWish::Band5 => &FREQUENCIES_5,
     };
     let index = interface.index;
-    netlink::switch_on(index)?;
+    netlink::change_link(index, LinkChange::On)?;
     let scans = netlink.scans()?;
     netlink.ask(Request::Scan { index, frequencies }, |_| ())?;
     scans.wait(SCAN_PATIENCE);
@@ -124,8 +136,9 @@ fn listen(netlink: &mut Netlink, interface: &Interface, policy: &Policy) -> io::
     Ok(surveys)
 }
 
-/// The interface of a radio that may have been away: at its place, or the only one with its driver.
-pub(super) fn locate(dirs: &Dirs, wanted: &RadioId) -> io::Result<Option<Interface>> {
+/// The interface of a radio that may have been away: at its place, or the only one with its driver. It is given
+/// the name of before, since others know it by that.
+pub(super) fn locate(dirs: &Dirs, wanted: &RadioId, name: Option<&str>) -> io::Result<Option<Interface>> {
     let Some(mut netlink) = Netlink::open()? else { return Ok(None) };
     let radios = probe_with(&mut netlink, dirs)?;
     let mut alike = radios.iter().filter(|radio| radio.id.driver == wanted.driver);
@@ -134,19 +147,21 @@ pub(super) fn locate(dirs: &Dirs, wanted: &RadioId) -> io::Result<Option<Interfa
     if let Some(phy) = Phy::find(&dirs.sys, radio.phy).filter(|_| radio.soft_blocked) {
         phy.unblock()?;
     }
-    if let Some(interface) = &radio.interface {
-        return Ok(Some(interface.clone()));
+    let mut found = interface(&mut netlink, dirs, radio)?;
+    if let (Some(found), Some(name)) = (&mut found, name.filter(|name| !taken(dirs, name))) {
+        netlink::change_link(found.index, LinkChange::Rename(name))?;
+        name.clone_into(&mut found.name);
     }
-    // Somebody has removed the radio's interface: it gets another.
-    let name = free_name(dirs);
-    netlink.ask(Request::NewInterface { phy: radio.phy, name: &name }, |_| ())?;
-    let radios = probe_with(&mut netlink, dirs)?;
-    Ok(radios.into_iter().find(|other| other.phy == radio.phy).and_then(|radio| radio.interface))
+    Ok(found)
+}
+
+fn taken(dirs: &Dirs, name: &str) -> bool {
+    dirs.sys.join("class/net").join(name).exists()
 }
 
 fn free_name(dirs: &Dirs) -> String {
-    let taken = |name: &String| dirs.sys.join("class/net").join(name).exists();
-    (0..100).map(|i| format!("wlan{i}")).find(|name| !taken(name)).unwrap_or_else(|| "bulle-wlan".to_owned())
+    let mut names = (0..100).map(|i| format!("wlan{i}"));
+    names.find(|name| !taken(dirs, name)).unwrap_or_else(|| "bulle-wlan".to_owned())
 }
 
 /// The radio's signs of life; `None` when the interface is gone.

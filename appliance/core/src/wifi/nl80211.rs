@@ -16,7 +16,7 @@ mod wiphy;
 
 pub use message::{Attributes, Frame, Frames, MessageError};
 pub use reply::{Bss, Carrier, Family, carrier, domain, family, networks, survey};
-pub use request::{Request, switch_on};
+pub use request::{LinkChange, Request};
 pub use wiphy::Wiphys;
 
 /// The netlink message that ends a dump.

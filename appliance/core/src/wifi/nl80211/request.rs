@@ -133,21 +133,43 @@ impl Request<'_> {
     }
 }
 
-/// Switches an interface on: `RTM_NEWLINK` of rtnetlink, not of nl80211.
-#[must_use]
-pub fn switch_on(index: u32, sequence: u32) -> Vec<u8> {
-    const NEW_LINK: u16 = 16;
-    const UP: u32 = 1;
-    let mut bytes = Vec::with_capacity(32);
-    bytes.extend(32_u32.to_ne_bytes());
-    bytes.extend(NEW_LINK.to_ne_bytes());
-    bytes.extend((REQUEST | ACKNOWLEDGE).to_ne_bytes());
-    bytes.extend(sequence.to_ne_bytes());
-    bytes.extend([0; 8]);
-    bytes.extend(index.to_ne_bytes());
-    bytes.extend(UP.to_ne_bytes());
-    bytes.extend(UP.to_ne_bytes());
-    bytes
+/// What is done to an interface whatever its kind: rtnetlink, not nl80211.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkChange<'a> {
+    /// Switch it on.
+    On,
+    /// Switch it off and give it this name; at most 15 characters.
+    Rename(&'a str),
+}
+
+impl LinkChange<'_> {
+    /// The bytes of an `RTM_NEWLINK` for the interface `index`.
+    #[must_use]
+    pub fn encode(self, index: u32, sequence: u32) -> Vec<u8> {
+        const NEW_LINK: u16 = 16;
+        const NAME: u16 = 3;
+        const UP: u32 = 1;
+        let mut attributes = Writer::default();
+        let flags = match self {
+            Self::On => UP,
+            Self::Rename(name) => {
+                attributes.text(NAME, name);
+                0
+            }
+        };
+        let mut bytes = Vec::with_capacity(32 + attributes.0.len());
+        let length = u32::try_from(32 + attributes.0.len()).unwrap_or(u32::MAX);
+        bytes.extend(length.to_ne_bytes());
+        bytes.extend(NEW_LINK.to_ne_bytes());
+        bytes.extend((REQUEST | ACKNOWLEDGE).to_ne_bytes());
+        bytes.extend(sequence.to_ne_bytes());
+        bytes.extend([0; 8]);
+        bytes.extend(index.to_ne_bytes());
+        bytes.extend(flags.to_ne_bytes());
+        bytes.extend(UP.to_ne_bytes());
+        bytes.extend(attributes.0);
+        bytes
+    }
 }
 
 #[derive(Default)]

@@ -224,5 +224,12 @@ fn requests_are_the_bytes_that_the_kernel_expects() {
     assert_eq!(frames(&Request::Family.encode(37, 1))[0].kind, CONTROL);
     assert!(Request::Wiphys.is_dump() && !Request::Family.is_dump());
     assert!(frames(&Request::Wiphys.encode(37, 1))[0].attributes().has(174));
-    assert_eq!(switch_on(5, 7).len(), 32);
+
+    // `struct ifinfomsg`: family, type, index, flags, and which flags are meant.
+    let on = LinkChange::On.encode(5, 7);
+    let words: Vec<u32> = on[16..].as_chunks().0.iter().map(|word| u32::from_ne_bytes(*word)).collect();
+    assert_eq!((frames(&on)[0].kind, frames(&on)[0].sequence, &words[..]), (16, 7, &[0, 5, 1, 1][..]));
+    let rename = LinkChange::Rename("wlan0").encode(5, 7);
+    assert_eq!(rename[24..28], [0; 4]);
+    assert_eq!(Attributes::new(&rename[32..]).get(3).unwrap().name(15), Some("wlan0"));
 }
