@@ -292,8 +292,10 @@ fn known_capacity(driver: &str) -> Option<u16> {
         "mt7921e" | "mt7921u" | "mt7921s" | "mt7925e" | "mt7925u" => Some(15),
         // 16 entries, of which broadcast and auxiliary ones take two.
         "iwlwifi" => Some(14),
-        // 32 identifiers, of which one is broadcast.
-        "rtw88_8822bu" | "rtw88_8822cu" | "rtw88_8821cu" | "rtw88_8812au" | "rtw88_8821au" => Some(31),
+        // 8 entries, of which the interface takes one.
+        "ath9k_htc" => Some(7),
+        // 32 identifiers, of which the interface takes one. The drivers have changed their names once.
+        _ if driver.starts_with("rtw88_") || driver.starts_with("rtw_8") => Some(31),
         _ => None,
     }
 }

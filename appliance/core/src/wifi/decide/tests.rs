@@ -244,6 +244,11 @@ fn stations_are_as_many_as_asked_for_but_no_more_than_the_radio_carries() {
     let says = |most| RadioFacts { stations: Some(most), ..fixtures::unknown_fullmac() };
     assert_eq!(plan(&says(20), &Policy::default()).stations, 20);
     assert!(plan(&says(0), &Policy::default()).notices.contains(&Notice::StationsAssumed { most: 8 }));
+    for (driver, most) in [("rtw88_8822bu", 31), ("rtw_8822bu", 31), ("ath9k_htc", 7), ("rtw89_8852be", 50)] {
+        let mut facts = fixtures::mt7921u(Domain::World);
+        facts.id.driver = driver.into();
+        assert_eq!(plan(&facts, &Policy::default()).stations, most, "{driver}");
+    }
     let pi_says = RadioFacts { stations: Some(32), ..fixtures::cyw43455(Domain::World) };
     assert_eq!(plan(&pi_says, &Policy::default()).stations, 8);
 }
