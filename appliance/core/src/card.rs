@@ -46,6 +46,8 @@ pub struct Card {
     pub fingerprint: Option<Fingerprint>,
     /// Sentences about why the box does what it does, most important first.
     pub remarks: Vec<String>,
+    /// How many of them have to be seen, whatever else there is no room for.
+    pub urgent: usize,
 }
 
 /// A network to join.

@@ -158,7 +158,7 @@ impl ModeMachine {
         match self.current {
             None => self.first(&facts, now),
             Some(_) if reconsidered => {
-                let (decision, _) = wanted(&facts, Mode::Lan);
+                let (decision, _) = wanted(&facts, None);
                 self.decide(decision);
             }
             Some(current) => self.later(&facts, current, now),
@@ -186,7 +186,7 @@ impl ModeMachine {
     fn first(&mut self, facts: &Facts, now: Instant) {
         self.wait_until = self.worth_waiting(facts).filter(|until| now < *until);
         if self.wait_until.is_none() {
-            let (decision, _) = wanted(facts, Mode::Lan);
+            let (decision, _) = wanted(facts, None);
             self.decide(decision);
         }
     }
@@ -208,7 +208,7 @@ impl ModeMachine {
     }
 
     fn later(&mut self, facts: &Facts, current: Decision, now: Instant) {
-        let (decision, lasts) = wanted(facts, current.mode);
+        let (decision, lasts) = wanted(facts, Some(current));
         if decision.mode == current.mode {
             self.pending = None;
             if decision.reason != current.reason {
@@ -233,8 +233,9 @@ impl ModeMachine {
     }
 }
 
-/// What these facts ask for in a box that is in `mode`, and how long they must have lasted.
-fn wanted(facts: &Facts, mode: Mode) -> (Decision, Duration) {
+/// What these facts ask for in a box that has decided so, and how long they must have lasted.
+fn wanted(facts: &Facts, current: Option<Decision>) -> (Decision, Duration) {
+    let mode = current.map_or(Mode::Lan, |current| current.mode);
     let lan = |reason, lasts| (Decision { mode: Mode::Lan, reason }, lasts);
     let Some(wish) = facts.wish else { return lan(Reason::SettingsWrong, Duration::ZERO) };
     if wish == ModeWish::Lan {
@@ -261,5 +262,8 @@ fn wanted(facts: &Facts, mode: Mode) -> (Decision, Duration) {
         }
         return lan(Reason::CableHasNetwork, CABLE_LASTS);
     }
-    (Decision { mode: Mode::Wifi, reason: Reason::CableHasNone(facts.cable) }, SILENCE_LASTS)
+    // A radio was all that was missing.
+    let waited_for = current.is_some_and(|current| current.reason == Reason::NoRadio);
+    let lasts = if waited_for { RADIO_LASTS } else { SILENCE_LASTS };
+    (Decision { mode: Mode::Wifi, reason: Reason::CableHasNone(facts.cable) }, lasts)
 }

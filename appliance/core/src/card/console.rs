@@ -23,9 +23,9 @@ pub fn console(card: &Card, columns: usize, rows: usize) -> Zeroizing<String> {
             .map(|(wifi, page)| beside(&half_blocks(wifi, false), &half_blocks(page, false))),
         wifi.as_ref().or(page.as_ref()).map(|code| half_blocks(code, false)),
     ];
-    // Remarks give way first, then codes: what can be typed is always there.
+    // Remarks give way first, then codes: what can be typed is always there, and so is what is wrong.
     for picture in pictures.iter().flatten() {
-        for notes in [card.remarks.len(), 3, 1, 0] {
+        for notes in [card.remarks.len(), 3, 1, 0].map(|notes| notes.max(card.urgent)) {
             let words = words(notes);
             let widest = picture.lines().map(|line| line.chars().count()).max().unwrap_or_default();
             if widest <= columns && picture.lines().count() + words.lines().count() < rows {
@@ -49,6 +49,9 @@ pub fn console(card: &Card, columns: usize, rows: usize) -> Zeroizing<String> {
 fn words(card: &Card, columns: usize, notes: usize) -> Zeroizing<String> {
     let mut page = Page::new(columns);
     page.line(&card.name);
+    for remark in card.remarks().take(card.urgent) {
+        page.paragraph(" ! ", remark);
+    }
     if let Some(wifi) = &card.wifi {
         page.line(&format!("1. Wi-Fi (airplane mode on, then Wi-Fi on)  {}", wifi.ssid));
         page.secret("   key   ", &wifi.key);
@@ -67,7 +70,7 @@ fn words(card: &Card, columns: usize, notes: usize) -> Zeroizing<String> {
             page.line(&format!("   {half}"));
         }
     }
-    for remark in card.remarks().take(notes) {
+    for remark in card.remarks().take(notes).skip(card.urgent) {
         page.paragraph(" - ", remark);
     }
     page.text

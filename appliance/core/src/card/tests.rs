@@ -24,6 +24,7 @@ fn card() -> Card {
             "Channel 6. Setting `country` in bulle.toml opens 5 GHz and the channels of your country."
                 .to_owned(),
         ],
+        urgent: 0,
     }
 }
 
@@ -113,6 +114,21 @@ fn the_codes_on_the_screen_can_be_read_and_fit_on_the_smallest_one() {
     for screen in [small, large] {
         for needed in ["k7mp-q2rw-x8ab-c9de-fg34-hj56", "7KQ2M-9XD04", "https://bulle.internal/"] {
             assert!(screen.contains(needed), "{}", *screen);
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_is_on_every_screen() {
+    let wrong =
+        "bulle.toml, line 3: `wifi.band`: expected one of \"auto\", \"2.4\", \"5\", found the number 5";
+    for base in [card(), lan()] {
+        let remarks = [vec![wrong.to_owned()], base.remarks.clone()].concat();
+        let card = Card { remarks, urgent: 1, ..base };
+        for (columns, rows) in [(80, 25), (100, 30), (160, 60)] {
+            let screen = console(&card, columns, rows);
+            assert_eq!(screen.matches("line 3").count(), 1, "{}", *screen);
+            assert!(screen.lines().count() < rows);
         }
     }
 }
