@@ -83,6 +83,37 @@ pub fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, Lis
     open().map_err(|source| ListenError { key, address, source })
 }
 
+/// Opens a listening socket on an address that this machine may get only later.
+///
+/// # Errors
+/// When the system refuses.
+pub fn listen_early(key: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
+    let open = || {
+        let socket = early_socket(address, Type::STREAM, Protocol::TCP)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    open().map_err(|source| ListenError { key, address, source })
+}
+
+/// A socket that can be bound to an address that this machine does not have yet.
+///
+/// # Errors
+/// When the system refuses.
+pub fn early_socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+        socket.set_freebind_v6(true)?;
+    } else {
+        socket.set_freebind_v4(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 /// How many connections there may be.
 #[derive(Debug)]
 pub struct Gate {

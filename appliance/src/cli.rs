@@ -71,7 +71,7 @@ struct RadioArgs {
     hostapd: PathBuf,
 }
 
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 struct ServeArgs {
     /// The settings file; see docs/configuration.md
     #[arg(long)]
@@ -125,18 +125,27 @@ impl Failure {
 }
 
 fn serve(args: ServeArgs) -> Result<(), Failure> {
+    let settings = settings(&args)?;
+    log(settings.log_level);
+    // A closed terminal ends what was started in it; a daemon reads its settings again.
+    let is_daemon = args.config.is_some() && !io::stdin().is_terminal();
+    let again = move || self::settings(&args).map_err(|failure| failure.text.lines().count());
+    let reread: Option<serve::Reread> = if is_daemon { Some(Box::new(again)) } else { None };
+    serve::serve(settings, reread).map_err(|error| Failure::new(exit_code(&error), error))
+}
+
+/// The file, with the options of the command line over it.
+fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
     let mut typed = match &args.config {
         Some(file) => read(file)?,
         None => Typed::default(),
     };
-    let given = |list: Vec<SocketAddr>| (!list.is_empty()).then_some(list);
-    typed.https = given(args.https).or(typed.https);
-    typed.redirect = given(args.http).or(typed.redirect);
-    typed.turn_listen = given(args.turn).or(typed.turn_listen);
-    typed.state_dir = args.state.or(typed.state_dir);
-    let settings = typed.resolve(&host::facts());
-    log(settings.log_level);
-    serve::serve(&settings).map_err(|error| Failure::new(exit_code(&error), error))
+    let given = |list: &[SocketAddr]| (!list.is_empty()).then(|| list.to_vec());
+    typed.https = given(&args.https).or(typed.https);
+    typed.redirect = given(&args.http).or(typed.redirect);
+    typed.turn_listen = given(&args.turn).or(typed.turn_listen);
+    typed.state_dir = args.state.clone().or(typed.state_dir);
+    Ok(typed.resolve(&host::facts()))
 }
 
 fn check_config(file: &Path) -> Result<(), Failure> {
@@ -176,6 +185,7 @@ const fn exit_code(error: &ServeError) -> u8 {
         ServeError::Turn(_) => 1,
         ServeError::State(_) | ServeError::Tls(TlsError::State(_)) => EXIT_STATE,
         ServeError::Tls(TlsError::Pki(_)) => EXIT_AUTHORITY,
+        ServeError::Tls(TlsError::Supplied(_)) => EXIT_USAGE,
         ServeError::Tls(TlsError::Library(_)) | ServeError::Memory(_) | ServeError::System(_) => 1,
     }
 }

@@ -1,8 +1,10 @@
 //! The clocks of this machine: the only place of the daemon that reads them.
 
-use appliance_core::clock::{Clock, Reading};
+use appliance_core::clock::{Clock, Reading, Source};
 use base::{Instant, UnixSeconds};
-use std::sync::Mutex;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The moment that this program was built, as far as its builder told (`SOURCE_DATE_EPOCH`); else the moment
@@ -17,14 +19,44 @@ pub const BUILD_TIME: UnixSeconds = UnixSeconds(match option_env!("BULLE_BUILD_T
 pub struct Clocks {
     origin: std::time::Instant,
     wall: Mutex<Clock>,
+    /// Files that exist once somebody who knows has set this machine's clock.
+    signs: Vec<PathBuf>,
+    told: AtomicBool,
 }
+
+/// Where systemd-timesyncd leaves word that a time server has set the clock.
+pub const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
 
 impl Clocks {
     /// Starts counting. `saved` is the time that this box last knew.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the daemon's clock")]
     pub fn new(saved: Option<UnixSeconds>) -> Self {
-        Self { origin: std::time::Instant::now(), wall: Mutex::new(Clock::new(BUILD_TIME, saved)) }
+        Self {
+            origin: std::time::Instant::now(),
+            wall: Mutex::new(Clock::new(BUILD_TIME, saved)),
+            signs: Vec::new(),
+            told: AtomicBool::new(false),
+        }
+    }
+
+    /// Believes this machine's clock as soon as one of these files exists. It is looked for now and with each
+    /// [`Clocks::look`].
+    #[must_use]
+    pub fn believing(mut self, signs: Vec<PathBuf>) -> Self {
+        self.signs = signs;
+        self.look();
+        self
+    }
+
+    /// Looks whether somebody has set this machine's clock.
+    pub fn look(&self) {
+        self.told.store(self.signs.iter().any(|sign| sign.exists()), Ordering::Relaxed);
+    }
+
+    /// That moment has passed.
+    pub fn raise(&self, to: UnixSeconds) {
+        self.clock().raise(to);
     }
 
     /// For deadlines.
@@ -42,10 +74,12 @@ impl Clocks {
     /// For certificates and credentials: what the machine says, or the floor where that is plainly wrong.
     #[must_use]
     pub fn wall(&self) -> Reading {
-        let mut clock = self.wall.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let reading = clock.read(machine());
-        clock.raise(reading.now);
-        reading
+        let source = if self.told.load(Ordering::Relaxed) { Source::Told } else { Source::Unknown };
+        self.clock().read(machine(), source)
+    }
+
+    fn clock(&self) -> MutexGuard<'_, Clock> {
+        self.wall.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,10 +7,17 @@
 pub mod explain;
 pub mod headers;
 pub mod page;
+pub mod portal;
 
+use base::Private;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
+use std::net::IpAddr;
 use std::time::Duration;
+
+/// Who sends a request: an extension of each.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub Private<IpAddr>);
 
 /// How long a request's head may take, and how long a connection may idle between requests.
 pub const HEAD_TIME: Duration = Duration::from_secs(15);

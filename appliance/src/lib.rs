@@ -6,7 +6,10 @@
 //!           │ ──▶ tls     shows the certificate, renews it
 //!           │ ──▶ accept  limits connections ─▶ http   the page, embedded
 //!           │                                 └▶ session  one WebSocket ◀─▶ hub ◀─▶ relay_core::mailbox
-//!           └───▶ turn    STUN and TURN over UDP
+//!           ├───▶ turn    STUN and TURN over UDP
+//!           ├───▶ dns     the bubble's own names
+//!           ├───▶ mdns    found on a LAN
+//!           └───▶ live    settings and names that change while it runs
 //! ```
 //!
 //! Absent on purpose: any outgoing connection, any log line with an address in it, any write of content to disk,
@@ -14,15 +17,20 @@
 
 pub mod accept;
 pub mod assets;
+pub mod claim;
 pub mod cli;
 pub mod clocks;
+pub mod dns;
 pub mod host;
 pub mod http;
 pub mod hub;
 pub mod invite;
 #[doc(hidden)]
 pub mod leak_guard;
+pub mod live;
+pub mod mdns;
 pub mod memory;
+pub mod notify;
 pub mod serve;
 pub mod session;
 pub mod state;

@@ -1,45 +1,50 @@
 //! `bulle serve`: puts the parts together, waits for the end, and takes them apart again.
 
-use crate::accept::{self, Gate, ListenError, Permit};
-use crate::clocks::Clocks;
+mod connection;
+mod greet;
+mod reload;
+mod services;
+mod signals;
+
+pub use reload::Reread;
+
+use crate::accept::{self, Gate, ListenError};
+use crate::clocks::{Clocks, SYNCHRONIZED};
 use crate::http::explain::{self, Explanation};
-use crate::http::headers::Host;
 use crate::http::page::{self, Page};
 use crate::hub::Hub;
+use crate::live::Live;
 use crate::memory::{self, Arena};
+use crate::notify;
 use crate::state::{StateDir, StateError};
 use crate::tls::{self, TlsError};
 use crate::turn::{self, TurnConfig, TurnError, TurnHandle};
-use crate::{VERSION, host, http};
 use appliance_core::settings::Settings;
-use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use greet::Found;
 use rand_core::OsRng;
 use relay_core::mailbox::{self, Rate};
 use relay_core::turn::{CredentialSecret, Credentials};
+use services::{Ports, Services};
+use signals::{Signals, Wish};
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tower_service::Service;
 use tracing::{info, warn};
 
 /// How long a TLS handshake may take.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long the sessions get to hear the goodbye.
 pub const STOP_TIME: Duration = Duration::from_secs(3);
+/// The file in the runtime directory by which the controller says that the clock was set by somebody who knows.
+const CLOCK_TOLD: &str = "clock-told";
 
 /// Why the daemon did not start.
 #[derive(Debug)]
@@ -76,30 +81,32 @@ impl fmt::Display for ServeError {
 
 impl std::error::Error for ServeError {}
 
-/// Serves until it is asked to stop.
+/// Serves until it is asked to stop. With `reread`, SIGHUP reads the settings again; without, it stops as well.
 ///
 /// # Errors
 /// When it cannot start.
-pub fn serve(settings: &Settings) -> Result<(), ServeError> {
+pub fn serve(settings: Settings, reread: Option<Reread>) -> Result<(), ServeError> {
     let hardening = memory::harden();
     if hardening.core_dumps || hardening.attachable {
         warn!("this system does not let bulle forbid core dumps and debuggers");
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::System)?;
-    let result = runtime.block_on(run(settings));
+    let result = runtime.block_on(run(&Live::new(settings), reread));
     // Tasks that are left hold nothing that matters.
     runtime.shutdown_background();
     result
 }
 
-async fn run(settings: &Settings) -> Result<(), ServeError> {
-    let mut signals = Signals::new().map_err(ServeError::System)?;
+async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError> {
+    let settings = &*live.settings();
+    let mut signals = Signals::new(reread.is_some()).map_err(ServeError::System)?;
     let https = listen("http.https", &settings.https)?;
     let redirect = listen("http.redirect", &settings.redirect)?;
 
     let state = StateDir::open(&settings.state_dir).map_err(ServeError::State)?;
-    let clocks = Arc::new(Clocks::new(state.read_clock()));
+    let clocks = Arc::new(Clocks::new(state.read_clock()).believing(clock_signs(settings)));
+    let mut tls = tls::set_up(&state, live, &clocks).map_err(ServeError::Tls)?;
     let behind = clocks.wall().behind;
     if behind > 0 {
         warn!(
@@ -108,8 +115,7 @@ async fn run(settings: &Settings) -> Result<(), ServeError> {
              right, delete the file `clock` in the state directory"
         );
     }
-    let tls = tls::set_up(&state, &settings.names, &clocks).map_err(ServeError::Tls)?;
-    tls::keep_clock(&state, &clocks);
+    tls::keep_clock(&mut tls, &state, &clocks, false);
 
     let arena = usize::try_from(settings.limits.mailbox).ok().and_then(NonZeroUsize::new);
     let arena = arena.ok_or_else(|| ServeError::Memory(io::ErrorKind::InvalidInput.into()))?;
@@ -122,46 +128,74 @@ async fn run(settings: &Settings) -> Result<(), ServeError> {
     let (turn, credentials) = turn(settings, &clocks)?.unzip();
     let turn_port = turn.as_ref().and_then(|turn| turn.listening().first()).map_or(0, SocketAddr::port);
     let hub = Hub::new(mailbox_config(settings, turn_port), arena, credentials, Arc::clone(&clocks));
+    let ports = Ports { http: port(&redirect), https: port(&https) };
+    let mut services = Services::start(live, &clocks, ports).map_err(ServeError::Listen)?;
 
     let (stop, stopped) = watch::channel(false);
     let limits = &settings.limits;
     let gate = Gate::new(limits.connections as usize, limits.connections_per_address as usize);
-    let explanation = Explanation {
-        ca: tls.ca.clone(),
-        https_port: port(&https),
-        fallback: settings.names.first().map_or_else(
-            || Host::at(std::net::Ipv4Addr::LOCALHOST.into(), port(&https)),
-            |name| Host::named(name.clone(), port(&https)),
-        ),
-    };
-    greet(settings, &tls, &https, &redirect, &state).map_err(ServeError::System)?;
+    let found = Found { https: &https, redirect: &redirect, services: &services, tls: &tls, state: &state };
+    greet::greet(live, &found).map_err(ServeError::System)?;
 
     let pages = page::router(Page {
         hub: Arc::clone(&hub),
         clocks: Arc::clone(&clocks),
-        security_contact: settings.security_contact.clone(),
+        live: Arc::clone(live),
+        claims: services.claims(),
+        portal: services.portal(),
+        certificates: Arc::clone(&tls.certificates),
     });
     let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
     for listener in https {
         let (acceptor, pages, stopped) = (acceptor.clone(), pages.clone(), stopped.clone());
-        let serve =
-            move |stream, permit| secure(acceptor.clone(), stream, pages.clone(), permit, stopped.clone());
+        let serve = move |stream, permit| {
+            connection::secure(acceptor.clone(), stream, pages.clone(), permit, stopped.clone())
+        };
         tokio::spawn(accept::take(listener, Arc::clone(&gate), stop.subscribe(), serve));
     }
-    let explanations = explain::router(explanation);
+    let explanations = explain::router(Explanation {
+        ca: tls.ca.clone(),
+        https_port: ports.https,
+        live: Arc::clone(live),
+        portal: services.portal(),
+    });
     for listener in redirect {
         let (explanations, stopped) = (explanations.clone(), stopped.clone());
-        let serve = move |stream, permit| plain(stream, explanations.clone(), permit, stopped.clone());
+        let serve =
+            move |stream, permit| connection::plain(stream, explanations.clone(), permit, stopped.clone());
         tokio::spawn(accept::take(listener, Arc::clone(&gate), stop.subscribe(), serve));
     }
     tokio::spawn(Arc::clone(&hub).keep_time());
-    let certificate = tokio::spawn(tls::keep(tls, state, settings.names.clone(), clocks));
+    tokio::spawn(notify::keep_alive(Arc::clone(&hub)));
     info!("started");
+    notify::ready();
 
-    signals.wait().await;
+    let mut changes = live.changed();
+    loop {
+        tokio::select! {
+            wish = signals.next() => match (wish, &reread) {
+                (Wish::Reload, Some(reread)) => {
+                    notify::reloading();
+                    reload::reload(live, reread);
+                    services.follow();
+                    tls::follow(&mut tls, &state, live, &clocks);
+                    notify::ready();
+                }
+                (Wish::Stop, _) | (Wish::Reload, None) => break,
+            },
+            _ = changes.changed() => {
+                services.follow();
+                tls::follow(&mut tls, &state, live, &clocks);
+            }
+            () = tokio::time::sleep_until(tls::poll_timeout(&tls, &clocks)) => {
+                tls::handle_timeout(&mut tls, &state, live, &clocks);
+            }
+        }
+    }
+    notify::stopping();
     info!("stopping");
-    certificate.abort();
-    drop(turn);
+    tls::keep_clock(&mut tls, &state, &clocks, true);
+    drop((turn, services));
     let _ = stop.send(true);
     hub.stop();
     tokio::select! {
@@ -170,12 +204,18 @@ async fn run(settings: &Settings) -> Result<(), ServeError> {
                 info!("some sessions did not say goodbye in time");
             }
         }
-        () = signals.wait() => info!("asked twice"),
+        () = signals.stop() => info!("asked twice"),
     }
     // Whatever came in between is overwritten as well.
     hub.stop();
     info!("stopped");
     Ok(())
+}
+
+/// What shows that somebody who knows has set this machine's clock.
+fn clock_signs(settings: &Settings) -> Vec<PathBuf> {
+    let told = settings.controller.runtime.as_ref().map(|runtime| runtime.join(CLOCK_TOLD));
+    told.into_iter().chain([PathBuf::from(SYNCHRONIZED)]).collect()
 }
 
 /// STUN and TURN with a secret that lives as long as this run, and who mints credentials for it.
@@ -220,107 +260,4 @@ fn listen(key: &'static str, addresses: &[SocketAddr]) -> Result<Vec<TcpListener
 
 fn port(listeners: &[TcpListener]) -> u16 {
     listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(0, |address| address.port())
-}
-
-/// One connection over TLS.
-async fn secure(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-    pages: Router,
-    permit: Permit,
-    stopped: watch::Receiver<bool>,
-) {
-    // Boxed, here and below, so that a session does not carry the state of handshakes for life.
-    if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIME, Box::pin(acceptor.accept(stream))).await {
-        Box::pin(answer(stream, pages, permit, stopped)).await;
-    }
-}
-
-/// One connection without TLS.
-async fn plain(stream: TcpStream, pages: Router, permit: Permit, stopped: watch::Receiver<bool>) {
-    Box::pin(answer(stream, pages, permit, stopped)).await;
-}
-
-async fn answer<S>(stream: S, pages: Router, permit: Permit, mut stopped: watch::Receiver<bool>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    // A session takes the permit along when it takes the connection over.
-    let permit = Arc::new(permit);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Arc::clone(&permit));
-        let mut pages = pages.clone();
-        async move { pages.call(request.map(Body::new)).await }
-    });
-    let connection = http::connection().serve_connection(TokioIo::new(stream), service).with_upgrades();
-    tokio::pin!(connection);
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = tokio::time::sleep(http::CONNECTION_TIME) => {}
-        _ = stopped.wait_for(|stop| *stop) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = timeout(STOP_TIME, connection).await;
-}
-
-/// Tells whoever started it where it is.
-fn greet(
-    settings: &Settings,
-    tls: &tls::Tls,
-    https: &[TcpListener],
-    redirect: &[TcpListener],
-    state: &StateDir,
-) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "Bulle {VERSION}")?;
-    for (label, scheme, listeners) in [("page", "https", https), ("trust", "http", redirect)] {
-        for address in listeners.iter().filter_map(|listener| listener.local_addr().ok()) {
-            for ip in host::reachable(address) {
-                writeln!(out, "  {label:<7} {scheme}://{}/", Host::at(ip, address.port()))?;
-            }
-        }
-    }
-    // After the addresses: not every network resolves the names.
-    for name in &settings.names {
-        writeln!(out, "  page    https://{}/", Host::named(name.clone(), port(https)))?;
-    }
-    writeln!(out, "  CA      {}", tls.ca.fingerprint)?;
-    writeln!(out, "  state   {}", state.path().display())?;
-    if tls.ca_is_new {
-        writeln!(out, "This box has just made its certificate authority; each phone has to trust it once.")?;
-    }
-    for name in &tls.names_left_out {
-        writeln!(
-            out,
-            "Warning: {name} is not in the certificate, since the authority was made before that name was set. \
-             To change that, delete ca.crt and ca.key; every phone must then trust the new authority."
-        )?;
-    }
-    out.flush()
-}
-
-/// The ways in which a daemon is asked to stop.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    /// The terminal was closed.
-    hang_up: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-            _ = self.hang_up.recv() => {}
-        }
-    }
 }

@@ -8,13 +8,13 @@ mod metered;
 
 use self::metered::Metered;
 use crate::accept::Permit;
-use crate::http::headers::Host;
+use crate::http::headers;
 use crate::hub::{Hub, Session};
 use appliance_core::bucket::Bucket;
 use axum::body::Body;
 use axum::http::header::{
-    CONNECTION, CONTENT_TYPE, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use futures_util::{SinkExt, StreamExt};
@@ -100,11 +100,8 @@ fn handshake(request: &HeaderMap) -> Result<HeaderValue, NotASession> {
         return Err((StatusCode::BAD_REQUEST, "the session needs the subprotocol bulle.v1\n"));
     }
     // A browser always sends it; a page of another origin must not act with this box in its visitor's name.
-    if let Some(origin) = request.get(ORIGIN) {
-        let host = Host::of(request).map(|host| format!("https://{host}"));
-        if host.is_none() || host.as_deref() != origin.to_str().ok() {
-            return Err((StatusCode::FORBIDDEN, "a page from elsewhere cannot open a session here\n"));
-        }
+    if headers::is_from_elsewhere(request) {
+        return Err((StatusCode::FORBIDDEN, "a page from elsewhere cannot open a session here\n"));
     }
     let key = request.get(SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24);
     let accept = key.and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok());
@@ -224,6 +221,7 @@ mod tests {
     use super::*;
     use crate::clocks::Clocks;
     use crate::memory::Arena;
+    use axum::http::header::ORIGIN;
     use tokio::io::AsyncWriteExt;
 
     fn hub() -> Arc<Hub> {

@@ -15,6 +15,7 @@ pub mod firewall;
 pub mod firstboot;
 #[cfg(test)]
 mod golden;
+pub mod lan;
 pub mod mode;
 pub mod names;
 pub mod network;
@@ -51,6 +52,15 @@ pub mod fuzzing {
         if let Some(code) = read_request(data) {
             assert!(data.len() <= LARGEST_REQUEST);
             assert!(ClaimHash::of(&code, [0; 16]).is_none_or(|hash| hash.matches(&code)));
+        }
+    }
+
+    /// Whatever lies in the operator's file, what is taken for a certificate can be asked what it is for.
+    pub fn supplied_certificate(data: &[u8]) {
+        use crate::pki::Supplied;
+        if let Ok(supplied) = Supplied::parse(data) {
+            let names: Vec<_> = crate::names::DnsName::parse("bulle.internal").into_iter().collect();
+            let _ = supplied.warnings(&names, base::UnixSeconds(1_800_000_000));
         }
     }
 

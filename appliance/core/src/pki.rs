@@ -4,7 +4,8 @@
 //! [`Renewal`] says when to look again. Neither touches a file.
 //! The authority is limited by critical name constraints (RFC 5280 section 4.2.1.10) to the names and the
 //! private addresses of this box, so that trusting it gives away nothing else on a phone.
-//! Not here: ACME, certificates that IT supplies, and trust on the phones.
+//! A certificate that the operator brings is [`Supplied`].
+//! Not here: ACME, and trust on the phones.
 //! Invariant: an authority that exists is never replaced and never repaired by guessing, since every phone
 //! would have to trust anew; what is wrong with it is an error that names the file and the remedy.
 
@@ -14,12 +15,14 @@ mod issue;
 mod renewal;
 mod scope;
 mod stored;
+mod supplied;
 #[cfg(test)]
 mod tests;
 
 pub use error::PkiError;
 pub use renewal::{Effect, Reason, Renewal};
 pub use scope::Scope;
+pub use supplied::{Supplied, SuppliedError, SuppliedWarning};
 
 use crate::clock::DAY;
 use crate::names::DnsName;
@@ -112,6 +115,8 @@ pub struct Plan {
     pub leaf: Leaf,
     /// Whether the authority was made just now.
     pub ca_is_new: bool,
+    /// Whether the authority's time is over. It vouches on, and phones with a right clock refuse it.
+    pub ca_is_over: bool,
     /// Names that this authority may not vouch for, since they came up after it was made.
     pub names_left_out: Vec<DnsName>,
     /// How many addresses it may not vouch for.
@@ -192,15 +197,15 @@ pub fn plan(
     let ca = match existing {
         Some(ca) => ca,
         None => {
-            let ca = issue::authority(&Scope::for_machine(identity), now, made_before)?;
+            let scope = Scope::for_machine(identity, now.plus(CA_LIFETIME));
+            let ca = issue::authority(&scope, now, made_before)?;
             writes.push(Write { file: PkiFile::CaKey, contents: ca.key_pem() });
             writes.push(Write { file: PkiFile::CaCertificate, contents: ca.certificate_pem() });
             ca
         }
     };
-    if ca.not_after <= now {
-        return Err(PkiError::CaExpired);
-    }
+    let ca_is_over = ca.not_after <= now;
+    let now = ca.scope.latest(now);
     let (wanted, names_left_out, addresses_left_out) = ca.scope.split(identity);
     let kept = if ca_is_new { None } else { stored::leaf(stored, &ca) };
     let leaf = match kept {
@@ -213,5 +218,13 @@ pub fn plan(
         }
     };
     let (ca, scope) = (ca.info(), ca.scope);
-    Ok(Plan { writes, ca, scope, leaf, ca_is_new, names_left_out, addresses_left_out })
+    Ok(Plan { writes, ca, scope, leaf, ca_is_new, ca_is_over, names_left_out, addresses_left_out })
+}
+
+/// The latest moment that what is stored shows to have passed: that of making the certificate, or its authority.
+/// `None` without either, or when they are damaged.
+#[must_use]
+pub fn made_at(stored: &Stored) -> Option<UnixSeconds> {
+    let ca = stored::authority(stored).ok()??;
+    Some(stored::leaf(stored, &ca).map_or(ca.not_before, |leaf| leaf.not_before).plus(BACKDATED))
 }

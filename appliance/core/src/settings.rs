@@ -7,6 +7,7 @@
 //! Invariant: a key that is not in [`KEYS`] is refused, and every key of [`KEYS`] stands in
 //! `docs/configuration.md` and in the example `appliance/bulle.toml`.
 
+mod change;
 mod error;
 mod keys;
 pub(crate) mod reader;

@@ -45,6 +45,11 @@ fn the_corpus_of_claim_request_holds_no_surprise() {
 }
 
 #[test]
+fn the_corpus_of_supplied_certificate_holds_no_surprise() {
+    replay("supplied_certificate", fuzzing::supplied_certificate);
+}
+
+#[test]
 fn the_corpus_of_the_kernels_words_about_radios_holds_no_surprise() {
     replay("wifi_nl80211", appliance_core::wifi::fuzzing::nl80211);
 }

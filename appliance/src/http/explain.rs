@@ -1,8 +1,11 @@
 //! The unencrypted page: it explains, offers the authority's certificate, and leads over to HTTPS.
 //!
 //! Works in the small browser of a captive portal: no script, no picture, nothing fetched.
+//! What devices ask that look for the Internet comes here too ([`super::portal`]).
 
 use super::headers::Host;
+use super::portal::PortalPages;
+use crate::live::Live;
 use appliance_core::pki::CaInfo;
 use axum::Router;
 use axum::body::Body;
@@ -21,13 +24,15 @@ pub struct Explanation {
     pub ca: CaInfo,
     /// The port of HTTPS.
     pub https_port: u16,
-    /// The host to lead to when a request names none.
-    pub fallback: Host,
+    /// Names of this box, as they are now.
+    pub live: Arc<Live>,
+    /// What devices are told that look for the Internet.
+    pub portal: Arc<PortalPages>,
 }
 
 const POLICY: &str = "default-src 'none'; style-src 'sha256-HASH'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
-const STYLE: &str = include_str!("explain.css");
+pub(super) const STYLE: &str = include_str!("explain.css");
 const PAGE: &str = include_str!("explain.html");
 
 /// The whole of what is served without TLS.
@@ -36,7 +41,12 @@ pub fn router(explanation: Explanation) -> Router {
 }
 
 async fn answer(State(box_): State<Arc<Explanation>>, request: Request<Body>) -> Response<Body> {
-    let host = Host::of(request.headers()).unwrap_or_else(|| box_.fallback.clone());
+    let host = Host::of(request.headers());
+    if let Some(mut response) = box_.portal.answer(host.as_ref(), &request) {
+        harden(&mut response);
+        return response;
+    }
+    let host = host.unwrap_or_else(|| fallback(&box_));
     let secure = format!("https://{}", host.with_port(box_.https_port));
     let mut response = match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/") => page(&box_, &secure),
@@ -49,12 +59,22 @@ async fn answer(State(box_): State<Arc<Explanation>>, request: Request<Body>) ->
             response
         }
     };
+    harden(&mut response);
+    response
+}
+
+/// Where to lead those whose request names no host.
+fn fallback(box_: &Explanation) -> Host {
+    let local = || Host::at(std::net::Ipv4Addr::LOCALHOST.into(), box_.https_port);
+    box_.live.names().into_iter().next().map_or_else(local, |name| Host::named(name, box_.https_port))
+}
+
+fn harden(response: &mut Response<Body>) {
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(HeaderName::from_static("x-frame-options"), HeaderValue::from_static("DENY"));
-    response
 }
 
 fn page(box_: &Explanation, secure: &str) -> Response<Body> {
@@ -65,9 +85,13 @@ fn page(box_: &Explanation, secure: &str) -> Response<Body> {
     let mut response = Response::new(Body::from(page));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    let policy = POLICY.replace("HASH", &style_hash());
-    headers.extend(HeaderValue::try_from(policy).ok().map(|policy| (CONTENT_SECURITY_POLICY, policy)));
+    headers.extend(policy().map(|policy| (CONTENT_SECURITY_POLICY, policy)));
     response
+}
+
+/// What a page of ours without script may do.
+pub(super) fn policy() -> Option<HeaderValue> {
+    HeaderValue::try_from(POLICY.replace("HASH", &style_hash())).ok()
 }
 
 fn certificate(box_: &Explanation) -> Response<Body> {

@@ -2,7 +2,8 @@
 
 use appliance_core::names::DnsName;
 use axum::http::header::{
-    CONTENT_SECURITY_POLICY, HOST, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CONTENT_SECURITY_POLICY, HOST, HeaderName, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue};
 use std::fmt;
@@ -64,6 +65,15 @@ impl Host {
         Some(Self { name: ip.or_else(|| DnsName::parse(name).map(Name::Dns))?, port })
     }
 
+    /// Its name, where it has one.
+    #[must_use]
+    pub const fn name(&self) -> Option<&DnsName> {
+        match &self.name {
+            Name::Dns(name) => Some(name),
+            Name::Ip(_) => None,
+        }
+    }
+
     /// The same host with another port.
     #[must_use]
     pub fn with_port(&self, port: u16) -> Self {
@@ -96,6 +106,15 @@ impl fmt::Display for Host {
             Some(port) => write!(f, ":{port}"),
         }
     }
+}
+
+/// Whether a page of another origin sends this: browsers say where it comes from, programs say nothing.
+#[must_use]
+pub fn is_from_elsewhere(request: &HeaderMap) -> bool {
+    request.get(ORIGIN).is_some_and(|origin| {
+        let host = Host::of(request).map(|host| format!("https://{host}"));
+        host.is_none() || host.as_deref() != origin.to_str().ok()
+    })
 }
 
 /// Adds the headers that every answer over TLS carries.

@@ -1,8 +1,12 @@
 //! What is served over TLS: the web client, the session, a sign of health, and whom to tell about a weakness.
 
 use super::headers::{self, Host};
+use super::portal::PortalPages;
+use crate::claim::ClaimDesk;
 use crate::clocks::Clocks;
 use crate::hub::Hub;
+use crate::live::Live;
+use crate::tls::Certificates;
 use crate::{assets, session};
 use axum::Router;
 use axum::body::Body;
@@ -18,8 +22,14 @@ pub struct Page {
     pub hub: Arc<Hub>,
     /// For the expiry in `security.txt`.
     pub clocks: Arc<Clocks>,
-    /// For `security.txt`.
-    pub security_contact: Option<String>,
+    /// For `security.txt`, and for names.
+    pub live: Arc<Live>,
+    /// Where the box is claimed.
+    pub claims: Arc<ClaimDesk>,
+    /// The sign-in window, and what asks for it.
+    pub portal: Arc<PortalPages>,
+    /// Which names others vouch for.
+    pub certificates: Arc<Certificates>,
 }
 
 /// What to show where the client should be.
@@ -32,8 +42,17 @@ pub fn router(page: Page) -> Router {
 
 async fn answer(State(page): State<Arc<Page>>, request: Request<Body>) -> Response<Body> {
     let host = Host::of(request.headers());
+    // A phone that cannot verify the answer is worse off than without it (RFC 8908 section 4).
+    let trusted =
+        host.as_ref().and_then(Host::name).is_some_and(|name| page.certificates.is_supplied_for(name));
+    if let Some(host) = host.as_ref().filter(|_| trusted)
+        && let Some(response) = page.portal.answer_trusted(host, &request)
+    {
+        return response;
+    }
     let mut response = match (request.method(), request.uri().path()) {
         (&Method::GET, "/session") => session::upgrade(&page.hub, request),
+        (&Method::POST, "/claim") if page.claims.is_open() => page.claims.answer(request).await,
         (&Method::GET | &Method::HEAD, "/healthz") => plain(StatusCode::OK, "ok\n"),
         (&Method::GET | &Method::HEAD, "/.well-known/security.txt") => security(&page),
         (&Method::GET | &Method::HEAD, path) => file(path, &request),
@@ -63,7 +82,8 @@ fn file(path: &str, request: &Request<Body>) -> Response<Body> {
 /// RFC 9116.
 fn security(page: &Page) -> Response<Body> {
     const YEAR: u64 = 365 * 86_400;
-    let Some(contact) = &page.security_contact else {
+    let settings = page.live.settings();
+    let Some(contact) = &settings.security_contact else {
         return plain(StatusCode::NOT_FOUND, "the operator of this box named no contact\n");
     };
     let expires = date(page.clocks.wall().now.0 + YEAR / 2);

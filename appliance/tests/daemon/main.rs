@@ -11,7 +11,11 @@
     reason = "these are tests; helpers outside of test functions count as tests too"
 )]
 
+mod claim;
+mod names;
 mod page;
+mod portal;
+mod reload;
 mod session;
 mod start;
 mod stop;

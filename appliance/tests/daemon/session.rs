@@ -45,7 +45,7 @@ async fn farewell(client: &mut Client) -> (Option<Reason>, u16) {
 }
 
 /// The session works: it answers a ping.
-async fn assert_alive(client: &mut Client) {
+pub(crate) async fn assert_alive(client: &mut Client) {
     client.send(&ClientFrame::Ping { nonce: 4711 }).await;
     loop {
         let frame = client.frame().await;

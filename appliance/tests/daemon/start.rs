@@ -64,6 +64,60 @@ fn a_busy_turn_port_is_told_with_its_key() {
 }
 
 #[test]
+fn a_busy_port_for_names_is_told_with_its_key() {
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let busy = taken.local_addr().expect("an address");
+    let dir = TempDir::new();
+    let file = dir.path().join("bulle.toml");
+    let any = "\"127.0.0.1:0\"";
+    let settings = format!(
+        "[http]\nhttps = {any}\nredirect = {any}\n[turn]\nlisten = []\n[dns]\nlisten = \"{busy}\"\n[state]\ndir = \"{}\"\n",
+        dir.path().display()
+    );
+    std::fs::write(&file, settings).expect("written");
+    let (code, said) = bulle(&["serve", "--config", text(&file)]);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("(`dns.listen`)") && said.contains("in use by another program"), "{said}");
+}
+
+#[test]
+fn a_service_manager_hears_that_it_is_ready_and_well() {
+    let any = "\"127.0.0.1:0\"";
+    let settings = format!("[http]\nhttps = {any}\nredirect = {any}\n[turn]\nlisten = []\n");
+    let daemon = Daemon::start_within(TempDir::new(), &settings, &[("WATCHDOG_USEC", "20000")]);
+    daemon.await_word("READY=1");
+    daemon.await_word("WATCHDOG=1");
+    daemon.await_word("WATCHDOG=1");
+}
+
+#[test]
+fn a_certificate_that_cannot_be_served_is_told_with_its_key() {
+    let dir = used();
+    let file = dir.path().join("bulle.toml");
+    let state = dir.path().join("state");
+    let at = |name: &str| state.join(name).display().to_string();
+    // The key of the authority does not belong to the certificate of the server.
+    let settings = format!("[http]\ncertificate = \"{}\"\nkey = \"{}\"\n", at("server.crt"), at("ca.key"));
+    std::fs::write(&file, settings).expect("written");
+    let any = "127.0.0.1:0";
+    let (code, said) = bulle(&[
+        "serve",
+        "--config",
+        text(&file),
+        "--https",
+        any,
+        "--http",
+        any,
+        "--turn",
+        any,
+        "--state",
+        text(&state),
+    ]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("(`http.key`) does not belong to the certificate in `http.certificate`"), "{said}");
+}
+
+#[test]
 fn an_address_of_another_machine_is_told() {
     let (code, said) = bulle(&["serve", "--https", "192.0.2.1:8443"]);
     assert_eq!(code, 3);

@@ -4,6 +4,8 @@ use appliance::leak_guard::suspicious;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -58,6 +60,8 @@ pub(crate) struct Daemon {
     child: Child,
     errors: Option<JoinHandle<String>>,
     dir: Option<TempDir>,
+    /// Where it leaves word as to a service manager.
+    notify: UnixDatagram,
     /// What it printed when it started.
     pub(crate) greeting: String,
     /// Port of HTTPS.
@@ -85,11 +89,21 @@ impl Daemon {
 
     /// With any settings but those of state and log.
     pub(crate) fn start_as(dir: TempDir, settings: &str) -> Self {
+        Self::start_within(dir, settings, &[])
+    }
+
+    /// As [`Daemon::start_as`], with these variables in its environment.
+    pub(crate) fn start_within(dir: TempDir, settings: &str, environment: &[(&str, &str)]) -> Self {
         let config = dir.path().join("bulle.toml");
         let state = dir.path().join("state");
-        let text = format!("{settings}[state]\ndir = \"{}\"\n[log]\nlevel = \"trace\"\n", state.display());
-        std::fs::write(&config, text).expect("a settings file");
+        std::fs::write(&config, with_state(settings, &state)).expect("a settings file");
+        let socket = dir.path().join("notify");
+        let _ = std::fs::remove_file(&socket);
+        let notify = UnixDatagram::bind(&socket).expect("a socket");
+        notify.set_read_timeout(Some(PATIENCE)).expect("a limit");
         let mut child = Command::new(BULLE)
+            .env("NOTIFY_SOCKET", &socket)
+            .envs(environment.iter().copied())
             .arg("serve")
             .arg("--config")
             .arg(config)
@@ -120,7 +134,43 @@ impl Daemon {
             rest.split('/').next().and_then(|port| port.parse().ok()).expect("a port")
         };
         let (https, http) = (port("https"), port("http"));
-        Self { child, errors: Some(errors), dir: Some(dir), greeting, https, http }
+        Self { child, errors: Some(errors), dir: Some(dir), notify, greeting, https, http }
+    }
+
+    /// Waits until it says `word` to its service manager.
+    pub(crate) fn await_word(&self, word: &str) {
+        let mut bytes = [0; 256];
+        loop {
+            let length = self.notify.recv(&mut bytes).expect("word in time");
+            let said = std::str::from_utf8(&bytes[..length]).expect("text");
+            if said.lines().any(|line| line == word) {
+                return;
+            }
+        }
+    }
+
+    /// Gives it other settings, those of state and log excepted, and waits until it has read them.
+    pub(crate) fn reload(&self, settings: &str) {
+        let text = with_state(settings, &self.state());
+        std::fs::write(self.dir().join("bulle.toml"), text).expect("a settings file");
+        // What was said before is not the answer.
+        self.notify.set_nonblocking(true).expect("set");
+        while self.notify.recv(&mut [0; 256]).is_ok() {}
+        self.notify.set_nonblocking(false).expect("set");
+        self.signal(Signal::SIGHUP);
+        self.await_word("RELOADING=1");
+        self.await_word("READY=1");
+    }
+
+    /// The directory of everything that is its own.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.as_ref().expect("not stopped").path()
+    }
+
+    /// Where it serves names, by address.
+    pub(crate) fn name_servers(&self) -> Vec<SocketAddr> {
+        let lines = self.greeting.lines().filter_map(|line| line.strip_prefix("  dns "));
+        lines.map(|line| line.trim().parse().expect("an address")).collect()
     }
 
     pub(crate) fn state(&self) -> PathBuf {
@@ -155,7 +205,17 @@ impl Daemon {
         name: &str,
         versions: &[&'static SupportedProtocolVersion],
     ) -> std::io::Result<TlsStream<TcpStream>> {
-        let pem = std::fs::read(self.state().join("ca.crt")).expect("the authority");
+        self.connect_trusting(&self.state().join("ca.crt"), name, versions).await
+    }
+
+    /// As [`Daemon::connect_as`], with another authority.
+    pub(crate) async fn connect_trusting(
+        &self,
+        ca: &Path,
+        name: &str,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let pem = std::fs::read(ca).expect("the authority");
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(&pem).expect("PEM")).expect("a root");
         let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -221,6 +281,10 @@ impl Drop for Daemon {
     }
 }
 
+fn with_state(settings: &str, state: &Path) -> String {
+    format!("{settings}[state]\ndir = \"{}\"\n[log]\nlevel = \"trace\"\n", state.display())
+}
+
 fn assert_clean(log: &str) {
     assert!(!log.contains(" ERROR ") && !log.contains("panicked"), "{log}");
     assert_eq!(suspicious(log), None, "{log}");
@@ -248,7 +312,7 @@ impl Answer {
     }
 }
 
-async fn ask<S: AsyncReadExt + AsyncWriteExt + Unpin>(stream: &mut S, head: &str) -> Answer {
+pub(crate) async fn ask<S: AsyncReadExt + AsyncWriteExt + Unpin>(stream: &mut S, head: &str) -> Answer {
     let request = format!("{head}connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("written");
     let mut bytes = Vec::new();

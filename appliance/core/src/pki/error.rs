@@ -19,8 +19,6 @@ pub enum PkiError {
     },
     /// The authority's key belongs to another certificate.
     Mismatch,
-    /// The authority's time is over.
-    CaExpired,
     /// The cryptographic library could not make a key or a certificate: a bug.
     Issue,
 }
@@ -41,11 +39,9 @@ impl fmt::Display for PkiError {
             Self::Mismatch => {
                 write!(f, "the files ca.crt and ca.key do not belong together; {REMEDY}")
             }
-            Self::CaExpired => f.write_str(
-                "the certificate authority in ca.crt has expired; check this machine's date, or delete ca.crt \
-                 and ca.key: a new authority is then made, and every phone must be told to trust it",
-            ),
-            Self::Issue => f.write_str("a key or certificate could not be made; this is a bug, please report it"),
+            Self::Issue => {
+                f.write_str("a key or certificate could not be made; this is a bug, please report it")
+            }
         }
     }
 }

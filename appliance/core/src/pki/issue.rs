@@ -18,6 +18,7 @@ pub(super) struct Authority {
     pub(super) der: Vec<u8>,
     pub(super) pem: String,
     pub(super) scope: Scope,
+    pub(super) not_before: UnixSeconds,
     pub(super) not_after: UnixSeconds,
 }
 
@@ -65,6 +66,7 @@ pub(super) fn authority(
         der: certificate.der().to_vec(),
         pem: certificate.pem(),
         scope: scope.clone(),
+        not_before,
         not_after,
         issuer: Issuer::new(params, key),
     })

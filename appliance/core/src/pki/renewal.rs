@@ -57,6 +57,7 @@ impl Renewal {
     pub fn handle_look(&mut self, machine: &Identity, wall: UnixSeconds, now: Instant) {
         self.next_look = now + LOOK_EVERY;
         let (wanted, _, _) = self.scope.split(machine);
+        let wall = self.scope.latest(wall);
         self.effect = reason(self.not_before, self.not_after, &self.served, &wanted, wall).map(Effect::Issue);
     }
 

@@ -1,8 +1,10 @@
-//! What an authority may vouch for: the permitted subtrees of RFC 5280 section 4.2.1.10.
+//! What an authority may vouch for: the permitted subtrees of RFC 5280 section 4.2.1.10, and until when.
 
 use super::host::Host;
-use super::{Identity, MOST_ADDRESSES};
+use super::{BACKDATED, Identity, LEAF_LIFETIME, MOST_ADDRESSES};
+use crate::lan;
 use crate::names::DnsName;
+use base::UnixSeconds;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use x509_parser::extensions::NameConstraints;
@@ -20,22 +22,27 @@ const PRIVATE: [(IpAddr, u8); 8] = [
     (IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
 ];
 
-/// Names and address ranges that an authority may vouch for.
+/// Names and address ranges that an authority may vouch for, and the end of its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
     names: Vec<String>,
     ranges: Vec<(IpAddr, IpAddr)>,
+    until: UnixSeconds,
 }
 
 impl Scope {
     /// The names of this machine, the private ranges, and those of its addresses that lie outside them.
     ///
     /// A server on the public Internet has a public address; its authority may vouch for that one alone.
+    /// With a name of the link (`bulle.local`) come those that a conflict on it may give (`bulle-2.local`): the
+    /// authority cannot be changed later, and all of `.local` would let it stand in for somebody's printer.
     #[must_use]
-    pub fn for_machine(identity: &Identity) -> Self {
-        let names = identity.names.iter().map(|name| name.as_str().to_owned()).collect();
-        let mut scope =
-            Self { names, ranges: PRIVATE.iter().map(|(net, bits)| (*net, mask(*net, *bits))).collect() };
+    pub fn for_machine(identity: &Identity, until: UnixSeconds) -> Self {
+        let others = identity.names.iter().flat_map(lan::alternatives);
+        let all: BTreeSet<DnsName> = identity.names.iter().cloned().chain(others).collect();
+        let names = all.iter().map(|name| name.as_str().to_owned()).collect();
+        let ranges = PRIVATE.iter().map(|(net, bits)| (*net, mask(*net, *bits))).collect();
+        let mut scope = Self { names, ranges, until };
         let public: Vec<IpAddr> = identity
             .addresses
             .iter()
@@ -49,8 +56,8 @@ impl Scope {
 
     /// What a certificate says about itself. `None` without constraints of both kinds: such an authority is
     /// not one of ours.
-    pub(super) fn of_certificate(constraints: &NameConstraints<'_>) -> Option<Self> {
-        let mut scope = Self { names: Vec::new(), ranges: Vec::new() };
+    pub(super) fn of_certificate(constraints: &NameConstraints<'_>, until: UnixSeconds) -> Option<Self> {
+        let mut scope = Self { names: Vec::new(), ranges: Vec::new(), until };
         for subtree in constraints.permitted_subtrees.as_ref()? {
             match Host::of(&subtree.base)? {
                 Host::Name(name) => scope.names.push(name.to_owned()),
@@ -58,6 +65,15 @@ impl Scope {
             }
         }
         (!scope.names.is_empty() && !scope.ranges.is_empty()).then_some(scope)
+    }
+
+    /// `now`, or the last moment at which a certificate gets its whole lifetime.
+    ///
+    /// Later than that a certificate would be as short-lived as the one before it, and be renewed without end. An
+    /// authority whose time is over vouches on: this machine's clock may be the one that is wrong.
+    pub(super) fn latest(&self, now: UnixSeconds) -> UnixSeconds {
+        let whole = LEAF_LIFETIME.saturating_sub(BACKDATED).as_secs();
+        now.min(UnixSeconds(self.until.0.saturating_sub(whole)))
     }
 
     pub(super) fn names(&self) -> &[String] {

@@ -27,19 +27,22 @@ pub(super) fn authority(stored: &Stored) -> Result<Option<Authority>, PkiError> 
     let damaged = PkiError::Damaged { file: PkiFile::CaCertificate };
     let der = read_certificate(certificate).ok_or(damaged)?;
     let (rest, parsed) = X509Certificate::from_der(&der).map_err(|_| damaged)?;
+    let validity = parsed.validity();
+    let (not_before, not_after) =
+        (seconds(validity.not_before.timestamp()), seconds(validity.not_after.timestamp()));
     let constraints = parsed.name_constraints().ok().flatten();
-    let scope =
-        constraints.and_then(|constraints| Scope::of_certificate(constraints.value)).ok_or(damaged)?;
+    let scope = constraints
+        .and_then(|constraints| Scope::of_certificate(constraints.value, not_after))
+        .ok_or(damaged)?;
     if !rest.is_empty() || !parsed.is_ca() || parsed.verify_signature(None).is_err() {
         return Err(damaged);
     }
     if parsed.public_key().raw != key.subject_public_key_info() {
         return Err(PkiError::Mismatch);
     }
-    let not_after = seconds(parsed.validity().not_after.timestamp());
     let issuer = Issuer::from_ca_cert_der(&der.as_slice().into(), key).map_err(|_| damaged)?;
     let pem = String::from_utf8(certificate.clone()).map_err(|_| damaged)?;
-    Ok(Some(Authority { issuer, der, pem, scope, not_after }))
+    Ok(Some(Authority { issuer, der, pem, scope, not_before, not_after }))
 }
 
 /// The certificate that `ca` signed, with its key; `None` when anything about it is wrong.
@@ -81,11 +84,11 @@ pub(super) fn read_certificate(pem: &[u8]) -> Option<Vec<u8>> {
     (pem.label == "CERTIFICATE").then_some(pem.contents)
 }
 
-fn address(bytes: &[u8]) -> Option<IpAddr> {
+pub(super) fn address(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
-fn seconds(timestamp: i64) -> UnixSeconds {
+pub(super) fn seconds(timestamp: i64) -> UnixSeconds {
     UnixSeconds(u64::try_from(timestamp).unwrap_or(0))
 }

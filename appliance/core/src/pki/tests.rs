@@ -69,7 +69,7 @@ fn the_authority_is_constrained_critically_to_names_and_private_addresses() {
     let (_, ca) = X509Certificate::from_der(&plan.ca.der).expect("DER");
     let constraints = ca.name_constraints().expect("well formed").expect("present");
     assert!(constraints.critical);
-    assert_eq!(constraints.value.permitted_subtrees.as_ref().map(Vec::len), Some(3 + 8));
+    assert_eq!(constraints.value.permitted_subtrees.as_ref().map(Vec::len), Some(3 + 8 + 8));
     assert!(ca.subject().to_string().starts_with("CN=Bulle local CA "));
     let basic = ca.basic_constraints().expect("well formed").expect("present");
     assert_eq!((basic.value.ca, basic.value.path_len_constraint), (true, Some(0)));
@@ -102,7 +102,7 @@ fn a_public_address_of_the_machine_is_permitted_alone() {
     assert_eq!(plan.leaf.identity, server);
     let (_, ca) = X509Certificate::from_der(&plan.ca.der).expect("DER");
     let constraints = ca.name_constraints().expect("well formed").expect("present");
-    let scope = Scope::of_certificate(constraints.value).expect("a scope");
+    let scope = Scope::of_certificate(constraints.value, NOW).expect("a scope");
     let (inside, _, outside) =
         scope.split(&identity(&[], &["203.0.113.7", "203.0.113.8", "2001:db8::8", "10.1.2.3"]));
     assert_eq!((inside, outside), (identity(&[], &["203.0.113.7", "10.1.2.3"]), 2));
@@ -204,10 +204,61 @@ fn an_end_entity_certificate_in_place_of_the_authority_is_refused() {
 }
 
 #[test]
-fn an_expired_authority_is_an_error_and_is_not_replaced() {
+fn an_authority_whose_time_is_over_vouches_on_and_is_not_replaced() {
+    // The clock of the box may be wrong by decades; that must not end the service, nor renew without end.
+    let (mut stored, first) = first_start();
+    let later = NOW.plus(CA_LIFETIME).plus(DAY * 1000);
+    let second = plan(&stored, &machine(), later, BUILD).expect("a plan");
+    assert_eq!((files(&second), second.ca_is_over), (vec!["server.key", "server.crt"], true));
+    assert_eq!(second.ca, first.ca);
+    assert_eq!(second.leaf.not_after, NOW.plus(CA_LIFETIME));
+    store(&mut stored, &second);
+    let third = plan(&stored, &machine(), later.plus(DAY), BUILD).expect("a plan");
+    assert_eq!(files(&third), [""; 0]);
+    let mut renewal = Renewal::new(&second.leaf, second.scope, Instant::ZERO);
+    renewal.handle_look(&machine(), later.plus(DAY), Instant::ZERO);
+    assert_eq!(renewal.poll_effect(), None);
+    // The clock is set right, and the box has a certificate for that time again.
+    renewal.handle_look(&machine(), NOW.plus(DAY), Instant::ZERO);
+    assert_eq!(renewal.poll_effect(), Some(Effect::Issue(Reason::NotYetValid)));
+    let fourth = plan(&stored, &machine(), NOW.plus(DAY), BUILD).expect("a plan");
+    assert!(!fourth.ca_is_over && fourth.leaf.not_before < NOW && fourth.ca == first.ca);
+}
+
+#[test]
+fn a_clock_that_jumps_to_and_fro_costs_certificates_and_never_the_authority() {
+    let (mut stored, first) = first_start();
+    for days in [0_u32, 4000, 30, 5000, 400, 0, 31] {
+        let now = NOW.plus(DAY * days);
+        let plan = plan(&stored, &machine(), now, BUILD).expect("a plan");
+        assert_eq!(plan.ca, first.ca);
+        assert!(plan.leaf.not_before < now && now < plan.leaf.not_after, "{days}");
+        store(&mut stored, &plan);
+    }
+}
+
+#[test]
+fn the_newest_certificate_shows_which_time_has_passed() {
+    assert_eq!(made_at(&Stored::default()), None);
+    let (mut stored, _) = first_start();
+    assert_eq!(made_at(&stored), Some(NOW));
+    let later = NOW.plus(DAY * 300);
+    let second = plan(&stored, &machine(), later, BUILD).expect("a plan");
+    store(&mut stored, &second);
+    assert_eq!(made_at(&stored), Some(later));
+    stored.leaf_key = None;
+    assert_eq!(made_at(&stored), Some(BUILD), "the authority is counted from the build");
+    stored.ca_key = None;
+    assert_eq!(made_at(&stored), None);
+}
+
+#[test]
+fn the_authority_vouches_for_the_names_that_a_conflict_on_the_link_gives_and_no_more() {
     let (stored, _) = first_start();
-    let later = plan(&stored, &machine(), NOW.plus(CA_LIFETIME).plus(DAY), BUILD);
-    assert_eq!(later.err(), Some(PkiError::CaExpired));
+    let renamed = identity(&["bulle-2.local", "bulle-9.local", "bulle-10.local", "printer.local"], &[]);
+    let plan = plan(&stored, &renamed, NOW, BUILD).expect("a plan");
+    assert_eq!(plan.leaf.identity, identity(&["bulle-2.local", "bulle-9.local"], &[]));
+    assert_eq!(plan.names_left_out.len(), 2);
 }
 
 #[test]

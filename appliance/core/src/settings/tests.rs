@@ -102,6 +102,19 @@ fn settings_written_out_read_back_the_same() {
 }
 
 #[test]
+fn what_disconnects_nobody_changes_at_once_and_the_rest_waits() {
+    let read = |text: &str| Typed::parse(text).expect("valid").resolve(&host());
+    let before = read("[http]\nnames = [\"a.b\"]");
+    let at_once = "[http]\nnames = [\"c.d\"]\nsecurity_contact = \"tel:+33\"\ncertificate = \"/a\"\nkey = \"/b\"\n\
+                   [dns]\nlisten = [\"10.0.0.1:53\"]\n[portal]\nprobes = \"online\"\n[mdns]\nname = \"x\"\n";
+    assert_eq!(before.changed_to(read(at_once)), (read(at_once), Vec::new()));
+    let waits = "[http]\nnames = [\"c.d\"]\nhttps = \"[::]:1\"\nredirect = []\n[turn]\nlisten = []\n[box]\nruntime = \"/r\"\n\
+                 [limits]\nsessions = 1\n[state]\ndir = \"/s\"\n[log]\nlevel = \"warn\"\n";
+    let keys = ["http.https", "http.redirect", "[turn]", "box.runtime", "[limits]", "state.dir", "log.level"];
+    assert_eq!(before.changed_to(read(waits)), (read("[http]\nnames = [\"c.d\"]"), keys.to_vec()));
+}
+
+#[test]
 fn a_wrong_value_is_told_with_key_line_expectation_and_finding() {
     assert_eq!(
         problem("[http]\n\nhttps = 8443\n"),
