@@ -10,6 +10,7 @@
 //! Absent on purpose: any log of hostapd, since it holds addresses, and any file outside of `Dirs::run`, which
 //! is in RAM and for root only.
 
+mod confine;
 mod driver;
 mod hostapd;
 mod netlink;
@@ -40,11 +41,18 @@ pub struct Dirs {
     pub sys: PathBuf,
     /// The program.
     pub hostapd: PathBuf,
+    /// The user that the program becomes, where there is such a user.
+    pub user: &'static str,
 }
 
 impl Default for Dirs {
     fn default() -> Self {
-        Self { run: "/run/bulle-wifi".into(), sys: "/sys".into(), hostapd: "/usr/sbin/hostapd".into() }
+        Self {
+            run: "/run/bulle-wifi".into(),
+            sys: "/sys".into(),
+            hostapd: "/usr/sbin/hostapd".into(),
+            user: "bulle-wifi",
+        }
     }
 }
 

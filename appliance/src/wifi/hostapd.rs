@@ -1,6 +1,7 @@
 //! hostapd as a child: its files, its process, its control socket.
 
 use super::Dirs;
+use super::confine::{self, Owner};
 use appliance_core::wifi::access_point::Complaint;
 use appliance_core::wifi::hostapd::{
     Command, MOST_MESSAGE, Message, News, Status, complaint, message, render, status, version,
@@ -9,7 +10,7 @@ use appliance_core::wifi::{Credentials, Plan};
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,6 +65,7 @@ pub(super) struct Hostapd {
     news: VecDeque<News>,
     complaint: Arc<Mutex<Complaint>>,
     paths: Paths,
+    owner: Option<Owner>,
     reader: ReaderTask,
 }
 
@@ -82,28 +84,34 @@ impl Hostapd {
         interface: &str,
     ) -> io::Result<Self> {
         let paths = Paths::new(dirs);
-        private_dir(&dirs.run)?;
+        let owner = Owner::find(dirs.user);
+        // hostapd passes through to what is its own, and sees nothing else.
+        private_dir(&dirs.run, if owner.is_some() { 0o711 } else { 0o700 })?;
         end_stale(&paths).await;
         for left in [paths.client.clone(), paths.control.join(interface)] {
             remove(&left)?;
         }
-        private_dir(&paths.control)?;
-        write_files(&paths, plan, credentials, interface)?;
-        let mut child = Process::new(&dirs.hostapd)
+        private_dir(&paths.control, 0o700)?;
+        if let Some(owner) = owner {
+            owner.give(&paths.control)?;
+        }
+        write_files(&paths, plan, credentials, interface, owner)?;
+        let mut process = Process::new(&dirs.hostapd);
+        process
             .arg(&paths.configuration)
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
+            .kill_on_drop(true);
+        let mut child = confine::spawn(&mut process, owner)?;
         if let Some(pid) = child.id() {
             fs::write(&paths.pid, pid.to_string())?;
         }
         let last = Arc::new(Mutex::new(Complaint::None));
         let reader = ReaderTask::spawn(child.stdout.take(), Arc::clone(&last));
         let mut hostapd =
-            Self { child, control: None, news: VecDeque::new(), complaint: last, paths, reader };
+            Self { child, control: None, news: VecDeque::new(), complaint: last, paths, owner, reader };
         hostapd.connect(interface).await?;
         Ok(hostapd)
     }
@@ -158,7 +166,8 @@ impl Hostapd {
         interface: &str,
     ) -> bool {
         // Passwords for WPA3 stand in the configuration itself, and so does the key on the join card.
-        if plan.security.sae() || write_files(&self.paths, plan, credentials, interface).is_err() {
+        if plan.security.sae() || write_files(&self.paths, plan, credentials, interface, self.owner).is_err()
+        {
             return false;
         }
         for command in [Command::ReloadKeys, Command::EverybodyAgain] {
@@ -196,6 +205,9 @@ impl Hostapd {
             sleep(SOCKET_BEAT).await;
         }
         let control = UnixDatagram::bind(&self.paths.client)?;
+        if let Some(owner) = self.owner {
+            owner.give(&self.paths.client)?;
+        }
         // It may have ended already, which its owner hears next.
         if control.connect(&socket).is_ok() {
             self.control = Some(control);
@@ -310,16 +322,28 @@ async fn end_stale(paths: &Paths) {
     }
 }
 
-fn write_files(paths: &Paths, plan: &Plan, credentials: &Credentials, interface: &str) -> io::Result<()> {
+fn write_files(
+    paths: &Paths,
+    plan: &Plan,
+    credentials: &Credentials,
+    interface: &str,
+    owner: Option<Owner>,
+) -> io::Result<()> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let files = render(plan, credentials, interface, &text(&paths.control), &text(&paths.keys));
-    write(&paths.keys, files.keys.as_bytes())?;
-    write(&paths.configuration, files.configuration.as_bytes())
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    remove(path)?;
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
+    for (path, contents) in [(&paths.keys, &files.keys), (&paths.configuration, &files.configuration)] {
+        remove(path)?;
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?
+            .write_all(contents.as_bytes())?;
+        if let Some(owner) = owner {
+            owner.give(path)?;
+        }
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -329,11 +353,10 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-fn private_dir(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))
-        }
-        other => other,
+fn private_dir(path: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
     }
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }

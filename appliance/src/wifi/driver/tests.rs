@@ -86,7 +86,12 @@ impl Bench {
         let driver = Driver {
             plan: plan(),
             credentials: credentials(),
-            dirs: Dirs { run: dir.join("run"), sys: dir.join("sys"), hostapd: program },
+            dirs: Dirs {
+                run: dir.join("run"),
+                sys: dir.join("sys"),
+                hostapd: program,
+                user: "nobody-of-ours",
+            },
             radio: Arc::clone(&radio),
             orders: from_owner,
             events: to_owner,
@@ -299,7 +304,8 @@ async fn a_hostapd_that_was_left_behind_is_ended_first() {
         tokio::task::yield_now().await;
     }
     fs::write(&pid, left.id().to_string()).unwrap();
-    let dirs = Dirs { run: run.clone(), sys: bench.dir.join("sys"), hostapd: program };
+    let dirs =
+        Dirs { run: run.clone(), sys: bench.dir.join("sys"), hostapd: program, user: "nobody-of-ours" };
     let new = Hostapd::start(&dirs, &plan(), &credentials(), "wlan5").await.unwrap();
     // Only a signal ends it without a code.
     assert_eq!(left.wait().unwrap().code(), None);

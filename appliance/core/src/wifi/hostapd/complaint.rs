@@ -6,12 +6,15 @@ use crate::wifi::access_point::Complaint;
 /// here, and then it is gone.
 #[must_use]
 pub fn complaint(line: &[u8]) -> Option<Complaint> {
-    const KNOWN: [(&[u8], Complaint); 19] = [
+    const KNOWN: [(&[u8], Complaint); 21] = [
         (b"unknown configuration item", Complaint::Configuration),
         (b"errors found in configuration file", Complaint::Configuration),
         (b"invalid configuration item", Complaint::Configuration),
         (b"Could not open configuration file", Complaint::Configuration),
-        (b"rfkill", Complaint::SwitchedOff),
+        // It also says that it cannot watch the switches, which does no harm.
+        (b"hard blocked", Complaint::SwitchedOff),
+        (b"soft blocked", Complaint::SwitchedOff),
+        (b"due to rfkill", Complaint::SwitchedOff),
         (b"RF-kill", Complaint::SwitchedOff),
         (b"Could not set channel", Complaint::Channel),
         (b"Could not select hw_mode and channel", Complaint::Channel),

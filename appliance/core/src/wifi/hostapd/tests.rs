@@ -251,6 +251,7 @@ fn complaints_are_understood_and_everything_else_is_dropped() {
         ),
         ("Line 3: unknown configuration item 'x'", Some(Complaint::Configuration)),
         ("rfkill: WLAN hard blocked", Some(Complaint::SwitchedOff)),
+        ("rfkill: Cannot open RFKILL control device", None),
         ("Could not read interface wlan0 flags: No such device", Some(Complaint::NoInterface)),
         ("nl80211: Could not configure driver mode", Some(Complaint::Driver)),
         ("wlan0: STA 02:00:00:00:01:0f IEEE 802.11: associated", None),
