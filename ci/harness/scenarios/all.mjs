@@ -6,6 +6,7 @@ import * as crowd from './crowd.mjs';
 import * as pages from './pages.mjs';
 import * as sealed from './sealed.mjs';
 import * as native from './native.mjs';
+import * as names from './names.mjs';
 
 export const scenarios = {
   'direct-without-mdns': paths.directWithoutMdns,
@@ -23,6 +24,8 @@ export const scenarios = {
   pages: pages.pages,
   'no-route-out': sealed.noRouteOut,
   'untrusted-authority': sealed.untrustedAuthority,
+  'own-names': names.ownNames,
+  'two-boxes-one-lan': names.twoBoxes,
   'turn-interop': native.turnInterop,
   'phones-200': native.phones200,
 };
