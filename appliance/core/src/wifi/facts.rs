@@ -23,7 +23,7 @@ pub enum Band {
 
 impl std::fmt::Display for Band {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Band2 => "2.4 GHz",
             Self::Band5 => "5 GHz",
         })
