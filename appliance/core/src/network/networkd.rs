@@ -41,7 +41,7 @@ fn radio(bubble: &Bubble) -> String {
     // Writing into memory cannot fail, here and below.
     let _ = write!(
         text,
-        "ConfigureWithoutCarrier=yes\nIgnoreCarrierLoss=yes\nLinkLocalAddressing=ipv6\nAddress={}/24\n\
+        "LinkLocalAddressing=ipv6\nAddress={}/24\n\
          Address={}/64\nIPv6AcceptRA=no\nDHCPServer=yes\nIPv6SendRA=yes\n\n",
         range.router(),
         ula.router(),
