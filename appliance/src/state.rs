@@ -4,17 +4,18 @@
 //! Invariant: a file is replaced whole or not at all, whenever the power goes; secrets are readable by the owner
 //! alone; two daemons never share a directory.
 
+use crate::files;
 use appliance_core::pki::{PkiFile, Stored, Write};
 use base::UnixSeconds;
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write as _};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Largest file that is read; ours are a few KiB.
-const LARGEST: u64 = 64 * 1024;
+const LARGEST: usize = 64 * 1024;
 /// Where the last known time is kept.
 const CLOCK: &str = "clock";
 
@@ -146,29 +147,12 @@ impl StateDir {
 
     fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
         let path = self.path.join(name);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(io_error("read", &path, source)),
-        };
-        // The capacity is there from the start, so that no copy of a key is left behind by growing.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(8192));
-        file.take(LARGEST).read_to_end(&mut bytes).map_err(|source| io_error("read", &path, source))?;
-        Ok(Some(bytes))
+        files::read(&path, LARGEST).map_err(|source| io_error("read", &path, source))
     }
 
-    /// Writes beside it, makes it durable, and renames.
     fn replace(&self, name: &str, contents: &[u8], mode: u32) -> Result<(), StateError> {
-        let (path, part) = (self.path.join(name), self.path.join(format!("{name}.part")));
-        let write = || {
-            let _ = fs::remove_file(&part);
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&part)?;
-            file.write_all(contents)?;
-            file.sync_all()?;
-            fs::rename(&part, &path)?;
-            File::open(&self.path)?.sync_all()
-        };
-        write().map_err(|source| io_error("write", &path, source))
+        let path = self.path.join(name);
+        files::replace(&path, contents, mode).map_err(|source| io_error("write", &path, source))
     }
 }
 
@@ -179,6 +163,7 @@ fn io_error(action: &'static str, path: &Path, source: io::Error) -> StateError 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     struct Dir(PathBuf);
 
@@ -223,6 +208,6 @@ mod tests {
         let state = StateDir::open(&dir.0).expect("a directory");
         fs::write(dir.0.join("ca.crt"), vec![b'x'; 1 << 20]).expect("written");
         let stored = state.read_pki().expect("read");
-        assert_eq!(stored.ca_certificate.map(|bytes| bytes.len() as u64), Some(LARGEST));
+        assert_eq!(stored.ca_certificate.map(|bytes| bytes.len()), Some(LARGEST));
     }
 }
