@@ -1,10 +1,12 @@
 //! The command line.
 
+use crate::controller::BoxArgs;
 use crate::serve::ServeError;
 use crate::tls::TlsError;
 use crate::turn::TurnError;
 use crate::{VERSION, host, invite, serve, wifi};
-use appliance_core::settings::{LogLevel, Settings, Typed};
+use appliance_core::settings::{LogLevel, Settings, SettingsError, Typed};
+use appliance_core::site::Site;
 use appliance_core::wifi::{BandWish, Country, Policy};
 use clap::{Args, Parser, Subcommand};
 use std::fmt::Display;
@@ -39,10 +41,15 @@ enum Command {
                             4 state directory unusable, 5 certificate authority damaged, 1 anything else"
     )]
     Serve(ServeArgs),
+    /// Runs the controller of a box: network, Wi-Fi, join card; needs root
+    Box(BoxArgs),
     /// Reads a settings file, tells what is wrong with it, and prints what it comes to on this machine
     CheckConfig {
         /// The settings file
         file: PathBuf,
+        /// It is the bulle.toml of a box's partition BULLE
+        #[arg(long)]
+        site: bool,
     },
     /// Makes an invitation with a fresh secret: a link and a QR code. The box never learns the secret
     Invite {
@@ -95,7 +102,14 @@ struct ServeArgs {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve(args),
-        Command::CheckConfig { file } => check_config(&file),
+        Command::Box(args) => {
+            if args.runs_on() {
+                log(LogLevel::Info);
+            }
+            args.execute().map_err(|(code, text)| Failure { code, text })
+        }
+        Command::CheckConfig { file, site: false } => check_config(&file),
+        Command::CheckConfig { file, site: true } => check_site(&file),
         Command::Invite { url, ca } => {
             let mut out = io::stdout().lock();
             let colours = out.is_terminal();
@@ -162,15 +176,26 @@ fn radio(args: RadioArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::new(1, format_args!("cannot ask the kernel about Wi-Fi radios: {error}")))
 }
 
-fn read(file: &Path) -> Result<Typed, Failure> {
+fn check_site(file: &Path) -> Result<(), Failure> {
     let name = file.display();
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        Failure::new(EXIT_USAGE, format_args!("cannot read the settings file {name}: {error}"))
-    })?;
-    Typed::parse(&text).map_err(|error| {
-        let lines: Vec<String> = error.problems.iter().map(|problem| format!("{name}, {problem}")).collect();
-        Failure::new(EXIT_USAGE, lines.join("\nbulle: "))
-    })
+    let bytes = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
+    Site::parse(&bytes).map_err(|error| problems(file, &error))?;
+    writeln!(io::stdout(), "{name} is fine.").map_err(|error| Failure::new(1, error))
+}
+
+fn read(file: &Path) -> Result<Typed, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
+    Typed::parse(&text).map_err(|error| problems(file, &error))
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> Failure {
+    Failure::new(EXIT_USAGE, format_args!("cannot read the settings file {}: {error}", file.display()))
+}
+
+fn problems(file: &Path, error: &SettingsError) -> Failure {
+    let name = file.display();
+    let lines: Vec<String> = error.problems.iter().map(|problem| format!("{name}, {problem}")).collect();
+    Failure::new(EXIT_USAGE, lines.join("\nbulle: "))
 }
 
 const fn exit_code(error: &ServeError) -> u8 {

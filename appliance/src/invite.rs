@@ -3,18 +3,14 @@
 //! Not part of the daemon: the secret is made here, shown once, and kept nowhere. The node never learns it.
 
 use crate::http::headers::Host;
+use appliance_core::card::{Qr, half_blocks};
 use appliance_core::pki::Fingerprint;
-use fast_qr::qr::QRBuilder;
-use fast_qr::{ECL, QRCode};
 use rand_core::{OsRng, RngCore};
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use wire::{BubbleSecret, JoinLink};
-use zeroize::{Zeroize, Zeroizing};
-
-/// Light modules around a QR code (ISO/IEC 18004 asks for four; every reader takes two).
-const QUIET: usize = 2;
+use zeroize::Zeroizing;
 
 /// Why no invitation was made.
 #[derive(Debug)]
@@ -52,6 +48,13 @@ impl fmt::Display for InviteError {
 
 impl std::error::Error for InviteError {}
 
+/// The join link of a bubble at `page`, an address as the card shows it.
+#[must_use]
+pub fn link(page: &str, secret: &[u8; 32]) -> Zeroizing<String> {
+    let link = JoinLink { page: page.to_owned().into(), secret: BubbleSecret::from_random(*secret) };
+    Zeroizing::new(link.to_link())
+}
+
 /// Makes an invitation to the bubble at `url` and writes it for a person to use; `colours` for a terminal.
 ///
 /// # Errors
@@ -59,11 +62,9 @@ impl std::error::Error for InviteError {}
 pub fn invite(url: &str, ca: Option<&Path>, out: &mut impl Write, colours: bool) -> Result<(), InviteError> {
     let page = page(url).ok_or(InviteError::Url)?;
     let fingerprint = ca.map(fingerprint).transpose()?;
-    let mut secret = [0; 32];
-    OsRng.fill_bytes(&mut secret);
-    let link = JoinLink { page: page.into(), secret: BubbleSecret::from_random(secret) };
-    secret.zeroize();
-    let text = Zeroizing::new(link.to_link());
+    let mut secret = Zeroizing::new([0; 32]);
+    OsRng.fill_bytes(secret.as_mut());
+    let text = link(&page, &secret);
     write(&text, fingerprint, out, colours).map_err(InviteError::Output)
 }
 
@@ -74,7 +75,7 @@ fn write(
     colours: bool,
 ) -> io::Result<()> {
     writeln!(out, "Whoever has this link can join. Give it to nobody else.\n\n  {link}\n")?;
-    if let Ok(code) = QRBuilder::new(link).ecl(ECL::L).build() {
+    if let Ok(code) = Qr::new(link) {
         out.write_all(half_blocks(&code, colours).as_bytes())?;
     }
     if let Some(fingerprint) = fingerprint {
@@ -94,33 +95,6 @@ fn fingerprint(file: &Path) -> Result<Fingerprint, InviteError> {
     let pem = std::fs::read(file)
         .map_err(|source| InviteError::Ca { file: file.to_owned(), source: Some(source) })?;
     Fingerprint::of_pem(&pem).ok_or_else(|| InviteError::Ca { file: file.to_owned(), source: None })
-}
-
-/// Two modules per character. With colours it is black on white on every terminal; without, light modules are
-/// drawn, as fits a dark terminal, and readers take it inverted too.
-fn half_blocks(code: &QRCode, colours: bool) -> Zeroizing<String> {
-    let light = |x: usize, y: usize| {
-        let inside = |at: usize| at.checked_sub(QUIET).filter(|at| *at < code.size);
-        match (inside(x), inside(y)) {
-            (Some(x), Some(y)) => !code.data.get(y * code.size + x).is_some_and(|module| module.value()),
-            (_, _) => true,
-        }
-    };
-    let side = code.size + 2 * QUIET;
-    let mut text = Zeroizing::new(String::with_capacity(side * side * 2));
-    for y in (0..side).step_by(2) {
-        text.push_str(if colours { "\u{1b}[97;40m" } else { "" });
-        for x in 0..side {
-            text.push(match (light(x, y), y + 1 < side && light(x, y + 1)) {
-                (true, true) => '█',
-                (true, false) => '▀',
-                (false, true) => '▄',
-                (false, false) => ' ',
-            });
-        }
-        text.push_str(if colours { "\u{1b}[0m\n" } else { "\n" });
-    }
-    text
 }
 
 #[cfg(test)]
@@ -155,21 +129,5 @@ mod tests {
         invite("https://a", None, &mut one, false).expect("an invitation");
         invite("https://a", None, &mut two, false).expect("an invitation");
         assert_ne!(one, two);
-    }
-
-    #[test]
-    fn a_code_is_square_with_a_quiet_zone_around_it() {
-        let code = QRBuilder::new("https://bulle.local:8443/").ecl(ECL::L).build().expect("a code");
-        let text = half_blocks(&code, false);
-        let side = code.size + 2 * QUIET;
-        assert_eq!(text.lines().count(), side.div_ceil(2));
-        for line in text.lines() {
-            assert_eq!(line.chars().count(), side);
-            // The last line is half a line when the side is odd.
-            assert!(
-                ["██", "▀▀"].iter().any(|quiet| line.starts_with(quiet) && line.ends_with(quiet)),
-                "{line}"
-            );
-        }
     }
 }

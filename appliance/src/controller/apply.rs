@@ -1,0 +1,182 @@
+//! Carries a network plan out: files for networkd and the daemon, rules for the packet filter, and word to both.
+
+use super::boot_partition::BootPartition;
+use super::commands;
+use super::world::World;
+use crate::files;
+use crate::host;
+use appliance_core::firewall::ruleset;
+use appliance_core::network::{self, Plan, Serve};
+use appliance_core::settings::HostFacts;
+use appliance_core::site::TlsFiles;
+use nix::unistd::{Gid, Group, Uid, User, chown};
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use tracing::{info, warn};
+
+/// The user that serves.
+const SERVE_USER: &str = "bulle";
+/// What our files in the directory of networkd have in their names.
+const OURS: &str = "-bulle-";
+/// Largest file of the owner's certificate that is taken.
+const LARGEST_PEM: usize = 64 * 1024;
+/// The service that serves.
+const SERVE_UNIT: &str = "bulle.service";
+
+/// Knows what was applied last, so that nothing is done twice.
+#[derive(Debug)]
+pub(super) struct Applier {
+    networkd: PathBuf,
+    config: PathBuf,
+    rules: Option<String>,
+    settings: Option<String>,
+    bubble: Option<bool>,
+    /// Why the packet filter is not as it should be, if so. What was in force before still is.
+    pub(super) filter_failed: Option<io::Error>,
+}
+
+impl Applier {
+    /// Nothing has been applied yet. Makes the directories that others need.
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub(super) fn new(world: &World) -> io::Result<Self> {
+        let owner = User::from_name(SERVE_USER).ok().flatten();
+        let dirs = [
+            (world.run(), false, 0o755),
+            (world.shared(), true, 0o755),
+            (world.networkd(), false, 0o755),
+            (world.data(), false, 0o755),
+            (world.data().join(super::store::SERVE), true, 0o700),
+        ];
+        for (dir, serves, mode) in dirs {
+            let made = make_dir(&dir, mode, owner.as_ref().filter(|_| serves));
+            // The data partition may be beyond repair; the rest is in memory.
+            if let Err(error) = made
+                && !dir.starts_with(world.data())
+            {
+                return Err(io::Error::new(error.kind(), format!("cannot make {}: {error}", dir.display())));
+            }
+        }
+        Ok(Self {
+            networkd: world.networkd(),
+            config: world.run().join("bulle.toml"),
+            rules: None,
+            settings: None,
+            bubble: None,
+            filter_failed: None,
+        })
+    }
+
+    /// Brings everything to this plan. The packet filter comes first: what it does not allow yet, nobody reaches.
+    ///
+    /// # Errors
+    /// When a file cannot be written; it is tried again the next time.
+    pub(super) async fn apply(&mut self, plan: &Plan, serve: &Serve) -> io::Result<()> {
+        let rules = ruleset(plan);
+        if self.rules.as_ref() != Some(&rules) || self.filter_failed.is_some() {
+            self.filter_failed = commands::run("nft", &["-f", "-"], &rules).await.err();
+            match &self.filter_failed {
+                None => self.rules = Some(rules),
+                Some(error) => {
+                    warn!(%error, "the packet filter could not be set; what was in force still is");
+                }
+            }
+        }
+        if self.write_networkd(plan)? {
+            systemctl(&["reload-or-restart", "systemd-networkd.service"]).await;
+        }
+        let host = HostFacts { ipv6: host::facts().ipv6, state_dir: serve.state_dir.clone() };
+        let settings = network::settings(plan, serve).resolve(&host).to_string();
+        if self.settings.as_ref() != Some(&settings) {
+            let group = Group::from_name(SERVE_USER).ok().flatten().map(|group| group.gid);
+            files::replace(&self.config, settings.as_bytes(), 0o640)?;
+            give(&self.config, None, group);
+            let bubble = plan.bubble.is_some();
+            match self.bubble.replace(bubble) {
+                // It starts by itself once the controller is ready.
+                None => {}
+                Some(before) if before == bubble => {
+                    systemctl(&["kill", "--kill-whom=main", "--signal=HUP", SERVE_UNIT]).await;
+                }
+                Some(_) => systemctl(&["try-restart", SERVE_UNIT]).await,
+            }
+            self.settings = Some(settings);
+        }
+        Ok(())
+    }
+
+    /// Puts the owner's certificate and key where the daemon can read them, and nobody else.
+    ///
+    /// # Errors
+    /// With the name of the file that is missing or cannot be copied.
+    pub(super) fn take_certificate(
+        &self,
+        boot: &BootPartition,
+        tls: &TlsFiles,
+    ) -> Result<(PathBuf, PathBuf), String> {
+        let group = Group::from_name(SERVE_USER).ok().flatten().map(|group| group.gid);
+        let take = |name: &str, to: &str| {
+            let to = self.config.with_file_name(to);
+            let copied = files::read(&boot.file(name), LARGEST_PEM).and_then(|bytes| {
+                let bytes = bytes.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+                files::replace(&to, &bytes, 0o640)?;
+                give(&to, None, group);
+                Ok(())
+            });
+            copied.map(|()| to).map_err(|error| format!("{name}: {error}"))
+        };
+        Ok((take(&tls.certificate, "certificate.pem")?, take(&tls.key, "key.pem")?))
+    }
+
+    /// Whether anything had to change.
+    fn write_networkd(&self, plan: &Plan) -> io::Result<bool> {
+        let wanted = network::files(plan);
+        let names: BTreeSet<&str> = wanted.iter().map(|file| file.name).collect();
+        let mut changed = false;
+        for entry in fs::read_dir(&self.networkd)?.filter_map(Result::ok) {
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| name.contains(OURS) && !names.contains(name)) {
+                files::remove(&entry.path())?;
+                changed = true;
+            }
+        }
+        for file in wanted {
+            let path = self.networkd.join(file.name);
+            if fs::read(&path).ok().as_deref() != Some(file.contents.as_bytes()) {
+                files::replace(&path, file.contents.as_bytes(), 0o644)?;
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// Asks the service manager without waiting for it: this is one of the services that it may be waiting for.
+async fn systemctl(arguments: &[&str]) {
+    let all: Vec<&str> = if arguments.first() == Some(&"kill") {
+        arguments.to_vec()
+    } else {
+        ["--no-block"].iter().chain(arguments).copied().collect()
+    };
+    if let Err(error) = commands::run("systemctl", &all, "").await {
+        info!(%error, "the service manager could not be asked");
+    }
+}
+
+fn make_dir(dir: &Path, mode: u32, owner: Option<&User>) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    fs::set_permissions(dir, Permissions::from_mode(mode))?;
+    give(dir, owner.map(|owner| owner.uid), owner.map(|owner| owner.gid));
+    Ok(())
+}
+
+/// On a box this is root; in a test it may not be, and then the files stay ours.
+fn give(path: &Path, owner: Option<Uid>, group: Option<Gid>) {
+    if let Err(error) = chown(path, owner, group) {
+        info!(%error, "a file could not be given to the user that serves");
+    }
+}

@@ -1,0 +1,131 @@
+//! The partition that every desktop shows: settings to read, a join card to write and to take away.
+//!
+//! It is mounted read-only, except for the moments of a write.
+
+use crate::files;
+use appliance_core::card::{Card, png, svg, text};
+use appliance_core::site;
+use nix::mount::{MsFlags, mount};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+const SETTINGS: &str = "bulle.toml";
+/// The forms of the card.
+const FORMS: [&str; 3] = ["JOIN.TXT", "JOIN.SVG", "JOIN.PNG"];
+/// Larger than any card.
+const LARGEST_CARD: usize = 1 << 20;
+
+/// The partition.
+#[derive(Debug)]
+pub(super) struct BootPartition {
+    dir: PathBuf,
+    /// Whether it has to be made writable and read-only again.
+    remount: bool,
+}
+
+impl BootPartition {
+    /// Where it is mounted.
+    #[must_use]
+    pub(super) const fn new(dir: PathBuf, remount: bool) -> Self {
+        Self { dir, remount }
+    }
+
+    /// The settings; `None` when there are none.
+    ///
+    /// # Errors
+    /// When they are there and cannot be read.
+    pub(super) fn settings(&self) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        files::read(&self.dir.join(SETTINGS), site::LARGEST_FILE + 1)
+    }
+
+    /// A file of the owner's.
+    #[must_use]
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Makes sure that this card is there, or none. Writes nothing when that is so already.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn put(&self, card: Option<&Card>) -> io::Result<()> {
+        let Some(card) = card else { return self.take_away() };
+        let forms = forms(card);
+        if forms.iter().all(|(name, bytes)| self.holds(name, bytes)) {
+            return Ok(());
+        }
+        self.writable(|| {
+            for (name, bytes) in &forms {
+                let path = self.dir.join(name);
+                // A card that is replaced may hold an older secret.
+                overwrite(&path);
+                files::replace(&path, bytes, 0o644)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn holds(&self, name: &str, bytes: &[u8]) -> bool {
+        let found = files::read(&self.dir.join(name), LARGEST_CARD);
+        found.is_ok_and(|found| found.is_some_and(|found| found.as_slice() == bytes))
+    }
+
+    fn take_away(&self) -> io::Result<()> {
+        let paths = FORMS.map(|name| self.dir.join(name));
+        let left: Vec<&PathBuf> = paths.iter().filter(|path| path.symlink_metadata().is_ok()).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        self.writable(|| {
+            for path in left {
+                overwrite(path);
+                files::remove(path)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn writable(&self, write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        self.set_writable(true)?;
+        let written = write();
+        let back = self.set_writable(false);
+        written.and(back)
+    }
+
+    fn set_writable(&self, writable: bool) -> io::Result<()> {
+        if !self.remount {
+            return Ok(());
+        }
+        let safe = MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        let flags = if writable { safe } else { safe | MsFlags::MS_RDONLY };
+        let nothing: Option<&Path> = None;
+        Ok(mount(nothing, &self.dir, nothing, flags, nothing)?)
+    }
+}
+
+fn forms(card: &Card) -> [(&'static str, Zeroizing<Vec<u8>>); 3] {
+    let text = text(card);
+    // Notepad of old wants both.
+    let mut lines = Zeroizing::new(Vec::with_capacity(text.len() + 512));
+    for line in text.lines() {
+        lines.extend(line.as_bytes());
+        lines.extend(b"\r\n");
+    }
+    let drawing = Zeroizing::new(svg(card).as_bytes().to_vec());
+    let [txt_name, svg_name, png_name] = FORMS;
+    [(txt_name, lines), (svg_name, drawing), (png_name, png(card))]
+}
+
+/// Zeros over the content, as far as the card's own bookkeeping lets them arrive.
+fn overwrite(path: &Path) {
+    let Ok(meta) = fs::symlink_metadata(path) else { return };
+    if let Ok(mut file) = OpenOptions::new().write(true).open(path)
+        && meta.is_file()
+    {
+        let length = usize::try_from(meta.len()).unwrap_or_default().min(LARGEST_CARD);
+        let _ = file.write_all(&vec![0; length]);
+        let _ = file.sync_all();
+    }
+}
