@@ -105,7 +105,8 @@ sandbox_e2e() {
     ((net)) || SANDBOX+=(--unshare-net)
     image=$(root_path image)
     # Beside the browsers, for scenarios with a virtual machine: `chroot /image qemu-system-...`.
-    [[ ! -d $image ]] || SANDBOX+=(--ro-bind "$image" /image --dev /image/dev --proc /image/proc --tmpfs /image/tmp --bind "$TOP" /image/ws)
+    [[ ! -d $image ]] || SANDBOX+=(--ro-bind "$image" /image --dev /image/dev --proc /image/proc --tmpfs /image/tmp --tmpfs /image/var/tmp --bind "$TOP" /image/ws)
+    [[ ! -d $image || ! -d $CACHE/debs ]] || SANDBOX+=(--ro-bind "$CACHE/debs" /image/debs)
     [[ ! -d $image || ! -e /dev/net/tun ]] || SANDBOX+=(--dev-bind /dev/net/tun /image/dev/net/tun)
     modules=$(node_modules_path)
     [[ -z $modules || ! -d $modules ]] || SANDBOX+=(--ro-bind "$modules" /ws/ci/harness/node_modules)

@@ -3,7 +3,7 @@
 // The root that has QEMU lies on /image and shares this sandbox's network, so that a virtual cable
 // can end at a namespace of the scenario.
 
-import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { run, Service } from './process.mjs';
 import { expect } from './scenario.mjs';
 
@@ -29,6 +29,30 @@ export class Machine {
     const disk = `${this.out}/${name}`;
     await run('cp', ['--sparse=always', '-L', image, disk], { limit: 120_000 });
     return disk;
+  }
+
+  // The partitions of a disk: where each begins and how long it is, in bytes; the first has number 1.
+  async partitions(disk) {
+    const { partitiontable: table } = JSON.parse(await this.tool('sfdisk', '-J', disk));
+    const sector = table.sectorsize ?? 512;
+    return table.partitions.map(({ start, size }) => ({ start: start * sector, size: size * sector }));
+  }
+
+  // Puts a text on the FAT partition, as whoever has the card in a computer would.
+  async write(disk, name, text) {
+    const file = `${this.out}/${name}`;
+    writeFileSync(file, text);
+    await this.tool('mcopy', '-o', '-i', `${disk}@@${(await this.partitions(disk))[0].start}`, file, `::${name}`);
+  }
+
+  // What a file on the FAT partition says.
+  async read(disk, name) {
+    return this.tool('mtype', '-i', `${disk}@@${(await this.partitions(disk))[0].start}`, `::${name}`);
+  }
+
+  // A tool of the root that makes images.
+  tool(...words) {
+    return run('chroot', [ROOT, ...words], { limit: 120_000 });
   }
 
   // Switches it on. `inside` names the script of box/guest/ that runs in the guest.

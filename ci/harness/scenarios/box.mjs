@@ -1,6 +1,6 @@
 // The box itself, as it is flashed, in a virtual machine.
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { run } from '../lib/process.mjs';
 import { Machine } from '../lib/machine.mjs';
 import { Net } from '../lib/net.mjs';
@@ -17,6 +17,7 @@ function onlyAllowed(listens, mode) {
 
 export const wifiJoin = {
   about: 'the image raises its Wi-Fi, and two phones join with what the card says',
+  image: true,
   alone: true,
   limit_s: 600,
   async run(t) {
@@ -34,6 +35,7 @@ export const wifiJoin = {
 // Plugged into somebody's network: found by mDNS, opened by real browsers.
 export const lan = {
   about: 'the image on a cable takes a lease, is found by mDNS, and two browsers talk through it',
+  image: true,
   alone: true,
   limit_s: 600,
   async run(t) {
@@ -96,6 +98,7 @@ async function discover(net, phone, limit) {
 // A boot whose writes are all kept, and then every power cut that could have been in it.
 export const powerCut = {
   about: 'the power is cut at 200 moments of the first start and of operation, and nothing is lost',
+  image: true,
   alone: true,
   limit_s: 900,
   async run(t) {
@@ -138,3 +141,72 @@ export const powerCut = {
     await run('rm', ['-f', disk, before]);
   },
 };
+
+// Every mistake that the card or the site can bring, each in a box of its own.
+export const badConfig = {
+  about: 'a wrong bulle.toml, a damaged or full data partition, a radio that is missing or vanishes: each is told and survived',
+  image: true,
+  alone: true,
+  limit_s: 900,
+  async run(t) {
+    const play = async (name, about, { spoil = async () => {}, options = [] }) => t.step(about, async () => {
+      const box = new Machine(t, 'qemu-x86_64', name);
+      const disk = await box.disk();
+      await spoil(box, disk);
+      try {
+        box.start({ inside: name, options: ['--disk', disk, ...options], seconds: 280 });
+        await box.account(280_000);
+      } finally {
+        await box.off();
+        await run('rm', ['-f', disk]);
+      }
+    });
+    await play('bad-settings', 'a bulle.toml with a mistake in line 3', {
+      spoil: (box, disk) => box.write(disk, 'bulle.toml', '# Our box\r\nname = "Ops"\r\nmod = "wifi"\r\n'),
+    });
+    await play('no-radio', 'no radio, and a data partition full of noise', {
+      spoil: async (box, disk) => {
+        const { start, size } = (await box.partitions(disk)).at(-1);
+        // Looks like a file system at its beginning, and like nothing after it.
+        const noise = `head -c ${size - 4096} /dev/urandom | dd of=${disk} bs=1M oflag=seek_bytes seek=${start + 4096} conv=notrunc status=none
+          printf '\\x53\\xef' | dd of=${disk} bs=1 seek=${start + 1024 + 56} conv=notrunc status=none`;
+        await run('bash', ['-c', noise], { limit: 60_000 });
+      },
+      options: ['--append=modprobe.blacklist=mac80211_hwsim module_blacklist=mac80211_hwsim'],
+    });
+    await play('radio-vanishes', 'a full data partition, and a radio that vanishes and comes back', {});
+  },
+};
+
+// Two builds of one commit, in two places, give the same bytes.
+export const reproducible = {
+  about: 'two builds of the image are the same, byte for byte',
+  image: true,
+  limit_s: 400,
+  async run(t) {
+    for (const board of ['qemu-x86_64', 'rpi5']) {
+      await t.step(board, () => builder(t, ['check-reproducible', board, '--fast'], 380_000));
+    }
+  },
+};
+
+// What only hardware can show begins with a driver that is there.
+export const drivers = {
+  about: 'every device of the boards has its driver and its firmware in the image',
+  image: true,
+  limit_s: 300,
+  async run(t) {
+    for (const board of ['rpi5', 'kubb-mini']) {
+      const said = await t.step(board, () => builder(t, ['check-drivers', board], 280_000));
+      t.note(board, said.trim().split('\n').at(-1));
+    }
+  },
+};
+
+// The image builder, where it is always run.
+async function builder(t, words, limit) {
+  const log = `${t.out}/${words.join('-')}.log`;
+  const said = await run('chroot', ['/image', '/usr/bin/env', '-C', '/ws', 'PYTHONDONTWRITEBYTECODE=1', 'python3', '-m', 'image', ...words], { limit });
+  writeFileSync(log, said);
+  return said;
+}

@@ -1,0 +1,16 @@
+#!/bin/bash
+# There is no radio, and the data partition is damaged beyond repair.
+set -u
+cd /test || exit 1
+. ./lib.sh
+CARD=/host/boot/bulle/JOIN.TXT
+
+check "the box comes up" until_true 150 box systemctl is-active --quiet bulle-box bulle
+value up_s "$(uptime_s)"
+check "the data partition was made again" grep -qE '^(rebuilt|repaired|made)$' /run/bulle-start/data
+check "it is on the disk" grep -q ' /host/data ext4 rw' /proc/self/mounts
+check "the box said why there is no Wi-Fi" until_true 30 grep -qi 'radio' "$CARD"
+serves() { curl --silent --fail --max-time 5 --insecure -o /dev/null https://127.0.0.1/; }
+check "it serves its page" until_true 30 serves
+check "no unit has failed" no_failed_unit
+echo end
