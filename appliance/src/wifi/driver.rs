@@ -6,7 +6,7 @@ mod tests;
 use super::hostapd::{Happening, Hostapd};
 use super::{Dirs, radios, sysfs};
 use crate::clocks::Clocks;
-use appliance_core::wifi::access_point::{AccessPoint, Complaint, Effect, Pulse, RadioPulse};
+use appliance_core::wifi::access_point::{AccessPoint, Complaint, Effect, Located, Pulse, RadioPulse};
 use appliance_core::wifi::hostapd::Status;
 use appliance_core::wifi::{Credentials, Event, Interface, Plan, RadioId};
 use std::future::pending;
@@ -20,6 +20,8 @@ use tracing::{debug, info, warn};
 /// For so long the kernel may take to answer about the radio, and to start its driver again.
 const KERNEL_PATIENCE: Duration = Duration::from_secs(3);
 const REBIND_PATIENCE: Duration = Duration::from_secs(15);
+/// Questions to the kernel that may be under way, or lost.
+const MOST_QUESTIONS: usize = 4;
 
 /// What the owner wants of a running access point.
 pub(super) enum Order {
@@ -85,7 +87,12 @@ impl<R: Radio> Driver<R> {
     pub(super) async fn run(mut self) {
         let clocks = Clocks::new(None);
         let mut machine = AccessPoint::new(self.plan.stations);
-        let mut hands = Hands { hostapd: None, interface: None, kernel: Arc::new(Semaphore::new(1)) };
+        let mut hands = Hands {
+            hostapd: None,
+            interface: None,
+            questions: Arc::new(Semaphore::new(MOST_QUESTIONS)),
+            rebinds: Arc::new(Semaphore::new(1)),
+        };
         loop {
             while let Some(effect) = machine.poll_effect() {
                 self.carry_out(effect, &mut machine, &mut hands, &clocks).await;
@@ -143,8 +150,8 @@ impl<R: Radio> Driver<R> {
         debug!(?effect, "access point");
         match effect {
             Effect::Locate => {
-                hands.interface = self.locate(hands).await;
-                machine.handle_located(hands.interface.is_some(), clocks.now());
+                let located = self.locate(hands).await;
+                machine.handle_located(located, clocks.now());
             }
             Effect::Start => {
                 hands.hostapd = self.start(hands).await;
@@ -163,7 +170,7 @@ impl<R: Radio> Driver<R> {
             }
             Effect::Rebind => {
                 let radio = Arc::clone(&self.radio);
-                let bound = hands.ask_kernel(REBIND_PATIENCE, move || radio.rebind()).await;
+                let bound = ask(&hands.rebinds, REBIND_PATIENCE, move || radio.rebind()).await;
                 if let Err(error) = bound {
                     warn!(%error, "the radio's driver could not be started again");
                 }
@@ -181,13 +188,16 @@ impl<R: Radio> Driver<R> {
         }
     }
 
-    async fn locate(&self, hands: &Hands) -> Option<Interface> {
+    async fn locate(&self, hands: &mut Hands) -> Located {
         let radio = Arc::clone(&self.radio);
-        match hands.ask_kernel(KERNEL_PATIENCE, move || radio.locate()).await {
-            Ok(interface) => interface,
+        match ask(&hands.questions, KERNEL_PATIENCE, move || radio.locate()).await {
+            Ok(interface) => {
+                hands.interface = interface;
+                if hands.interface.is_some() { Located::Found } else { Located::Absent }
+            }
             Err(error) => {
                 warn!(%error, "the kernel does not tell about radios");
-                None
+                Located::Unknown
             }
         }
     }
@@ -213,7 +223,7 @@ impl<R: Radio> Driver<R> {
                 let radio = Arc::clone(&self.radio);
                 // A kernel that does not answer in time has a radio that does not answer.
                 let silent = |_| Some(RadioPulse::default());
-                let pulse = hands.ask_kernel(KERNEL_PATIENCE, move || radio.pulse(&interface));
+                let pulse = ask(&hands.questions, KERNEL_PATIENCE, move || radio.pulse(&interface));
                 pulse.await.unwrap_or_else(silent)
             }
             None => None,
@@ -227,29 +237,32 @@ impl<R: Radio> Driver<R> {
 struct Hands {
     hostapd: Option<Hostapd>,
     interface: Option<Interface>,
-    /// Lets one question to the kernel through at a time: a driver that hangs holds its thread for ever.
-    kernel: Arc<Semaphore>,
+    /// A driver that hangs holds the thread that asked it, perhaps for ever: so many may be lost.
+    questions: Arc<Semaphore>,
+    /// The way out must not be held up by questions.
+    rebinds: Arc<Semaphore>,
 }
 
 impl Hands {
     fn complaint(&self) -> Complaint {
         self.hostapd.as_ref().map_or(Complaint::None, Hostapd::complaint)
     }
+}
 
-    async fn ask_kernel<T: Send + 'static>(
-        &self,
-        patience: Duration,
-        question: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
-        let late = || io::Error::new(io::ErrorKind::TimedOut, "the driver does not answer");
-        let permit = Arc::clone(&self.kernel).try_acquire_owned().map_err(|_| late())?;
-        let answer = tokio::task::spawn_blocking(move || {
-            let answer = question();
-            drop(permit);
-            answer
-        });
-        timeout(patience, answer).await.map_err(|_| late())?.map_err(io::Error::other)?
-    }
+/// Asks the kernel on a thread of its own, as far as `permits` go, and waits as long as `patience` lasts.
+async fn ask<T: Send + 'static>(
+    permits: &Arc<Semaphore>,
+    patience: Duration,
+    question: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let late = || io::Error::new(io::ErrorKind::TimedOut, "the driver does not answer");
+    let permit = Arc::clone(permits).try_acquire_owned().map_err(|_| late())?;
+    let answer = tokio::task::spawn_blocking(move || {
+        let answer = question();
+        drop(permit);
+        answer
+    });
+    timeout(patience, answer).await.map_err(|_| late())?.map_err(io::Error::other)?
 }
 
 fn tell(event: Event) {

@@ -38,6 +38,17 @@ pub enum Effect {
     ChangeKeys,
 }
 
+/// What came of looking for the radio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Located {
+    /// It is there, and has an interface.
+    Found,
+    /// It is not there.
+    Absent,
+    /// The kernel did not answer, which it does when a driver holds it up.
+    Unknown,
+}
+
 /// News for the owner of the access point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {

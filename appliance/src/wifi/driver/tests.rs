@@ -27,6 +27,7 @@ struct FakeRadio {
 struct State {
     there: bool,
     alive: bool,
+    hangs: bool,
     rebinds: u32,
 }
 
@@ -43,6 +44,9 @@ impl Radio for FakeRadio {
     }
 
     fn pulse(&self, _: &Interface) -> io::Result<Option<RadioPulse>> {
+        while self.state.lock().unwrap().hangs {
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
         let state = self.state.lock().unwrap();
         let pulse = RadioPulse { sends: state.alive, answers: state.alive, traffic: Traffic::default() };
         Ok(state.there.then_some(pulse))
@@ -50,7 +54,7 @@ impl Radio for FakeRadio {
 
     fn rebind(&self) -> io::Result<()> {
         self.set(|state| {
-            state.alive = true;
+            (state.alive, state.hangs) = (true, false);
             state.rebinds += 1;
         });
         Ok(())
@@ -80,7 +84,9 @@ impl Bench {
         );
         fs::write(&program, script).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let radio = Arc::new(FakeRadio { state: Mutex::new(State { there: true, alive: true, rebinds: 0 }) });
+        let radio = Arc::new(FakeRadio {
+            state: Mutex::new(State { there: true, alive: true, hangs: false, rebinds: 0 }),
+        });
         let (orders, from_owner) = mpsc::channel(4);
         let (to_owner, events) = mpsc::channel(16);
         let driver = Driver {
@@ -265,6 +271,20 @@ async fn a_radio_that_falls_silent_or_is_pulled_out_comes_back() {
     assert_eq!(bench.event().await, Event::Failed(Failure::RadioGone));
     bench.radio.set(|state| state.there = true);
     assert_eq!(bench.event().await, Event::Recovered);
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_that_hangs_is_started_again_all_the_same() {
+    let mut bench = Bench::start("hangs");
+    assert_eq!(bench.event().await, Event::Enabled);
+    bench.tell("join");
+    assert_eq!(bench.event().await, Event::Stations(1));
+    bench.radio.set(|state| state.hangs = true);
+    assert_eq!(bench.event().await, Event::Failed(Failure::RadioSilent));
+    assert_eq!(bench.event().await, Event::Stations(0));
+    assert_eq!(bench.event().await, Event::Recovered);
+    assert_eq!(bench.radio.state.lock().unwrap().rebinds, 1);
     bench.stop().await;
 }
 

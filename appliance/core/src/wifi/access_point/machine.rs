@@ -1,7 +1,7 @@
 //! The machine.
 
 use super::pulse::History;
-use super::{Complaint, Effect, Event, Failure, Pulse};
+use super::{Complaint, Effect, Event, Failure, Located, Pulse};
 use crate::wifi::hostapd::{News, Phase};
 use base::Instant;
 use std::collections::VecDeque;
@@ -116,19 +116,22 @@ impl AccessPoint {
         machine
     }
 
-    /// The radio was looked for, and found or not.
-    pub fn handle_located(&mut self, found: bool, now: Instant) {
+    /// The radio was looked for.
+    pub fn handle_located(&mut self, located: Located, now: Instant) {
         if self.state != State::Locating {
             return;
         }
-        if self.stopping {
-            self.state = State::Stopped;
-        } else if found {
-            self.state = State::Starting;
-            self.effect = Some(Effect::Start);
-        } else {
-            self.tell(Failure::RadioGone);
-            self.state = State::Absent { again: now + LOOK };
+        match located {
+            _ if self.stopping => self.state = State::Stopped,
+            Located::Found => {
+                self.state = State::Starting;
+                self.effect = Some(Effect::Start);
+            }
+            Located::Absent => {
+                self.tell(Failure::RadioGone);
+                self.state = State::Absent { again: now + LOOK };
+            }
+            Located::Unknown => self.failed(Failure::RadioSilent, false, now),
         }
     }
 

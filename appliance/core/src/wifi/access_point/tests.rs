@@ -34,7 +34,7 @@ impl Bench {
 
     fn start(&mut self) {
         assert_eq!(self.machine.poll_effect(), Some(Effect::Locate));
-        self.machine.handle_located(true, self.now);
+        self.machine.handle_located(Located::Found, self.now);
         assert_eq!(self.machine.poll_effect(), Some(Effect::Start));
         self.machine.handle_started(true, self.now);
         assert_eq!(self.machine.poll_effect(), None);
@@ -169,7 +169,7 @@ fn a_radio_that_is_pulled_out_is_waited_for() {
     bench.machine.handle_exited(Complaint::NoInterface, bench.now);
     for _ in 0..500 {
         assert_eq!(bench.machine.poll_effect(), Some(Effect::Locate));
-        bench.machine.handle_located(false, bench.now);
+        bench.machine.handle_located(Located::Absent, bench.now);
         assert_eq!(bench.wait(), Duration::from_secs(1));
     }
     assert_eq!(bench.said(), []);
@@ -197,6 +197,27 @@ fn silent_firmware_has_its_driver_started_again_within_ten_seconds() {
         bench.machine.handle_news(News::Enabled, bench.now);
         assert_eq!(bench.said(), [Event::Failed(Failure::RadioSilent), Event::Recovered]);
     }
+}
+
+#[test]
+fn a_kernel_that_is_held_up_is_no_missing_radio() {
+    let mut bench = Bench::new();
+    for _ in 0..3 {
+        assert_eq!(bench.machine.poll_effect(), Some(Effect::Locate));
+        bench.machine.handle_located(Located::Unknown, bench.now);
+        assert_eq!(bench.machine.poll_effect(), Some(Effect::Rebind));
+        bench.machine.handle_rebound(bench.now);
+        bench.wait();
+    }
+    assert_eq!(bench.machine.poll_effect(), Some(Effect::Locate));
+    bench.machine.handle_located(Located::Unknown, bench.now);
+    assert_eq!(bench.wait(), Duration::from_secs(300));
+    bench.start();
+    bench.machine.handle_news(News::Enabled, bench.now);
+    assert_eq!(
+        bench.said(),
+        [Event::Failed(Failure::RadioSilent), Event::Failed(Failure::RadioDead), Event::Enabled]
+    );
 }
 
 #[test]
@@ -411,7 +432,10 @@ mod any {
             let Some(effect) = self.under_way.take() else { return };
             let yes = !bits.is_multiple_of(4);
             match effect {
-                Effect::Locate => self.machine.handle_located(yes, self.now),
+                Effect::Locate => {
+                    let all = [Located::Absent, Located::Found, Located::Found, Located::Unknown];
+                    self.machine.handle_located(all[usize::from(bits % 4)], self.now);
+                }
                 Effect::Start => {
                     self.running = yes;
                     self.machine.handle_started(yes, self.now);
