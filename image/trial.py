@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 
 from . import disk
-from .common import OUT, TOP, Fault, run, say
+from .common import OUT, TOP, Fault, run
 
 # Reads back what the boot loader and bulle-good.service made of the names.
 AFTER_FALL_BACK = r"""
 grep -o 'verity=[^ ]*' /proc/cmdline
-chroot /host systemctl is-active bulle-good.service
 for _ in $(seq 60); do
     [ "$(chroot /host systemctl show -P ActiveState bulle-good.service)" = activating ] || break
     sleep 1
@@ -61,10 +60,11 @@ def start(board, copy, script, *options):
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "test").mkdir(parents=True)
     (folder / "test/run.sh").write_text(script)
-    done = subprocess.run(
-        [sys.executable, "-m", "image.boot", board.id, "--disk", copy, "--test", folder / "test", "--no-cable",
-         "--name", f"trial-{board.id}", *options],
-        cwd=TOP, stdout=subprocess.PIPE, text=True, check=False)
+    with open(folder / "boot.log", "wb") as log:
+        done = subprocess.run(
+            [sys.executable, "-m", "image.boot", board.id, "--disk", copy, "--test", folder / "test", "--no-cable",
+             "--name", f"trial-{board.id}", *options],
+            cwd=TOP, stdout=subprocess.PIPE, stderr=log, text=True, check=False)
     console = (folder / "console.log").read_text(errors="replace")
     return done.returncode, done.stdout, console
 
