@@ -33,7 +33,8 @@ pub struct Explanation {
 const POLICY: &str = "default-src 'none'; style-src 'sha256-HASH'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 pub(super) const STYLE: &str = include_str!("explain.css");
-const PAGE: &str = include_str!("explain.html");
+const PAGE: &str =
+    concat!(include_str!("page-head.html"), include_str!("explain.html"), include_str!("page-end.html"));
 
 /// The whole of what is served without TLS.
 pub fn router(explanation: Explanation) -> Router {

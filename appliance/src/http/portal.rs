@@ -23,8 +23,10 @@ const WELCOME: &str = "/welcome";
 const GO_ON: &str = "/welcome/go-on";
 /// Where DHCP may say that the API is (option 114, RFC 8910).
 const API: &str = "/captive-portal/api";
-const PAGE: &str = include_str!("welcome.html");
-const DONE: &str = include_str!("welcome-done.html");
+const PAGE: &str =
+    concat!(include_str!("page-head.html"), include_str!("welcome.html"), include_str!("page-end.html"));
+const DONE: &str =
+    concat!(include_str!("page-head.html"), include_str!("welcome-done.html"), include_str!("page-end.html"));
 
 /// Answers what devices ask that look for the Internet.
 #[derive(Debug)]
