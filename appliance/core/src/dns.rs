@@ -138,7 +138,9 @@ impl Responder {
     }
 
     fn is_welcome(&self, from: IpAddr) -> bool {
-        from.is_loopback() || self.prefixes.iter().any(|prefix| prefix.contains(from))
+        // A link-local address cannot come from further away than the link (RFC 4291 section 2.5.6).
+        let on_link = matches!(from, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        on_link || from.is_loopback() || self.prefixes.iter().any(|prefix| prefix.contains(from))
     }
 
     fn admit(&mut self, from: IpAddr, now: Instant) -> bool {

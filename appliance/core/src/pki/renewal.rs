@@ -4,8 +4,9 @@ use super::{Identity, Leaf, RENEW_BEFORE, Scope};
 use base::{Instant, UnixSeconds};
 use std::time::Duration;
 
-/// How often the clock and the machine's addresses are looked at.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// How often the clock and the machine's addresses are looked at: a box that gets its address after it started is
+/// reached under it without a warning as soon as somebody has read it off a screen.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Decides when to issue again. Its owner tells it the time and what the machine is called, and carries out
 /// [`Effect::Issue`] by calling [`super::plan`] again.

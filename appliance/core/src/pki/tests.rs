@@ -274,23 +274,23 @@ fn the_fingerprint_reads_as_phones_show_it() {
 }
 
 #[test]
-fn renewal_asks_for_a_look_each_minute_and_issues_when_the_machine_moved() {
+fn renewal_asks_for_a_look_every_ten_seconds_and_issues_when_the_machine_moved() {
     let (_, plan) = first_start();
     let mut renewal = Renewal::new(&plan.leaf, plan.scope.clone(), Instant::ZERO);
     renewal.handle_timeout(Instant::ZERO);
     assert_eq!(renewal.poll_effect(), None);
-    let minute = renewal.poll_timeout();
-    assert_eq!(minute, Instant::ZERO + Duration::from_secs(60));
-    renewal.handle_timeout(minute);
+    let later = renewal.poll_timeout();
+    assert_eq!(later, Instant::ZERO + Duration::from_secs(10));
+    renewal.handle_timeout(later);
     assert_eq!(renewal.poll_effect(), Some(Effect::Look));
-    // What the authority may not vouch for is no reason: it would be one every minute.
-    renewal.handle_look(&identity(&["new.example"], &["203.0.113.9"]), NOW, minute);
+    // What the authority may not vouch for is no reason: it would be one each time.
+    renewal.handle_look(&identity(&["new.example"], &["203.0.113.9"]), NOW, later);
     assert_eq!(renewal.poll_effect(), None);
-    renewal.handle_look(&identity(&[], &["10.0.0.1"]), NOW, minute);
+    renewal.handle_look(&identity(&[], &["10.0.0.1"]), NOW, later);
     assert_eq!(renewal.poll_effect(), Some(Effect::Issue(Reason::Renamed)));
-    renewal.handle_look(&machine(), plan.leaf.not_after, minute);
+    renewal.handle_look(&machine(), plan.leaf.not_after, later);
     assert_eq!(renewal.poll_effect(), Some(Effect::Issue(Reason::Expiring)));
-    renewal.handle_look(&machine(), UnixSeconds(0), minute);
+    renewal.handle_look(&machine(), UnixSeconds(0), later);
     assert_eq!(renewal.poll_effect(), Some(Effect::Issue(Reason::NotYetValid)));
     assert_eq!(renewal.poll_effect(), None);
 }
