@@ -4,13 +4,13 @@
 //! box, since its own clock may be the one that is wrong.
 //! Not here: its key, which the TLS library compares with it.
 
+use super::host::Host;
 use super::stored::{address, seconds};
 use crate::names::DnsName;
 use base::UnixSeconds;
 use std::fmt;
 use std::net::IpAddr;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 
@@ -214,20 +214,13 @@ fn subjects(certificate: &X509Certificate<'_>) -> (Vec<Covered>, Vec<IpAddr>) {
     let (mut names, mut addresses) = (Vec::new(), Vec::new());
     let Ok(Some(alternative)) = certificate.subject_alternative_name() else { return (names, addresses) };
     for name in alternative.value.general_names.iter().take(MOST_NAMES) {
-        match name {
-            GeneralName::DNSName(name) => match name.strip_prefix("*.") {
+        match Host::of(name) {
+            Some(Host::Name(name)) => match name.strip_prefix("*.") {
                 Some(above) => names.extend(DnsName::parse(above).map(Covered::OneBelow)),
                 None => names.extend(DnsName::parse(name).map(Covered::Exactly)),
             },
-            GeneralName::IPAddress(bytes) => addresses.extend(address(bytes)),
-            GeneralName::OtherName(..)
-            | GeneralName::RFC822Name(_)
-            | GeneralName::X400Address(_)
-            | GeneralName::DirectoryName(_)
-            | GeneralName::EDIPartyName(_)
-            | GeneralName::URI(_)
-            | GeneralName::RegisteredID(_)
-            | GeneralName::Invalid(..) => {}
+            Some(Host::Address(bytes)) => addresses.extend(address(bytes)),
+            None => {}
         }
     }
     (names, addresses)
