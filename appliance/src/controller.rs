@@ -20,6 +20,7 @@ mod links;
 mod radio;
 mod run;
 mod screen;
+mod show;
 mod status;
 mod store;
 mod told;

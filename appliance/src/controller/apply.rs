@@ -13,7 +13,7 @@ use nix::unistd::{Gid, Group, Uid, User, chown};
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tracing::{info, warn};
 
@@ -167,10 +167,16 @@ async fn systemctl(arguments: &[&str]) {
     }
 }
 
+/// Writes nothing where all is as it should be: this is done at every start.
 fn make_dir(dir: &Path, mode: u32, owner: Option<&User>) -> io::Result<()> {
     fs::create_dir_all(dir)?;
-    fs::set_permissions(dir, Permissions::from_mode(mode))?;
-    give(dir, owner.map(|owner| owner.uid), owner.map(|owner| owner.gid));
+    let found = fs::metadata(dir)?;
+    if found.permissions().mode() & 0o7777 != mode {
+        fs::set_permissions(dir, Permissions::from_mode(mode))?;
+    }
+    if let Some(owner) = owner.filter(|owner| owner.uid.as_raw() != found.uid()) {
+        give(dir, Some(owner.uid), Some(owner.gid));
+    }
     Ok(())
 }
 

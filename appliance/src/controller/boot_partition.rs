@@ -46,6 +46,12 @@ impl BootPartition {
         self.dir.join(name)
     }
 
+    /// Whether a card is there, whatever it says.
+    #[must_use]
+    pub(super) fn has_card(&self) -> bool {
+        FORMS.iter().all(|name| self.dir.join(name).symlink_metadata().is_ok())
+    }
+
     /// Makes sure that this card is there, or none. Writes nothing when that is so already.
     ///
     /// # Errors

@@ -6,23 +6,22 @@ use super::boot_partition::BootPartition;
 use super::links::{Link, links};
 use super::radio::Radio;
 use super::screen::Screen;
+use super::show::CardOnDisk;
 use super::status::Status;
 use super::store::{self, Store};
 use super::told::Told;
 use super::world::World;
 use crate::clocks::Clocks;
-use crate::{files, invite, memory, notify};
-use appliance_core::card::{self, Card};
+use crate::{memory, notify};
 use appliance_core::claim::ClaimHash;
 use appliance_core::mode::{Cable, Decision, Facts, Mode, ModeMachine};
-use appliance_core::network::{self, Bubble, NAMES, Plan, Range, Serve};
+use appliance_core::network::{self, Bubble, Plan, Range, Serve};
 use appliance_core::settings::{Probes, SettingsError};
 use appliance_core::site::Site;
 use appliance_core::wifi::{Credentials, Passphrase, Ssid};
 use base::Instant;
 use rand_core::OsRng;
 use std::io;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,12 +30,6 @@ use tracing::{info, warn};
 
 /// How often facts are looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// How long the card must have stayed the same before it is written: addresses and names settle one by one.
-const CARD_SETTLES: Duration = Duration::from_secs(2);
-/// How often the card is written in one run, so that a cable that comes and goes cannot wear out the disk.
-const MOST_CARDS: u32 = 16;
-/// How long a fixed address may take to be there.
-const ADDRESS_TIME: Duration = Duration::from_secs(10);
 
 /// Runs until it is asked to stop.
 ///
@@ -51,39 +44,28 @@ pub fn run(world: World) -> Result<(), ControllerError> {
     runtime.block_on(Controller::new(world)?.serve())
 }
 
-struct Controller {
-    clocks: Clocks,
-    boot: BootPartition,
-    store: Store,
-    screen: Screen,
-    applier: Applier,
-    radio: Radio,
-    machine: ModeMachine,
-    site: Result<Site, SettingsError>,
+pub(super) struct Controller {
+    pub(super) clocks: Clocks,
+    pub(super) boot: BootPartition,
+    pub(super) store: Store,
+    pub(super) screen: Screen,
+    pub(super) applier: Applier,
+    pub(super) radio: Radio,
+    pub(super) machine: ModeMachine,
+    pub(super) site: Result<Site, SettingsError>,
     /// The owner's certificate where the daemon finds it, or why it is not there.
-    certificate: Option<Result<(PathBuf, PathBuf), String>>,
+    pub(super) certificate: Option<Result<(PathBuf, PathBuf), String>>,
     /// The decision that was carried out.
-    decision: Option<Decision>,
-    range: Option<Range>,
-    links: Vec<Link>,
-    told: Told,
-    card: CardOnDisk,
-    carrier_since: Option<Instant>,
-    apply_failed: Option<io::Error>,
-    status: Option<Status>,
-    ready: bool,
-    world: World,
-}
-
-/// What is known about the card on the partition.
-#[derive(Default)]
-struct CardOnDisk {
-    /// The card that is wanted, and since when.
-    wanted: Option<(Option<Card>, Instant)>,
-    /// Whether that one is there.
-    written: bool,
-    writes: u32,
-    failed: Option<io::Error>,
+    pub(super) decision: Option<Decision>,
+    pub(super) range: Option<Range>,
+    pub(super) links: Vec<Link>,
+    pub(super) told: Told,
+    pub(super) card: CardOnDisk,
+    pub(super) carrier_since: Option<Instant>,
+    pub(super) apply_failed: Option<io::Error>,
+    pub(super) status: Option<Status>,
+    pub(super) ready: bool,
+    pub(super) world: World,
 }
 
 impl Controller {
@@ -119,6 +101,9 @@ impl Controller {
             world,
         };
         controller.take_certificate();
+        if controller.store.new {
+            controller.card.hurry();
+        }
         Ok(controller)
     }
 
@@ -143,6 +128,7 @@ impl Controller {
                     notify::reloading();
                     self.site = read_site(&self.boot);
                     self.take_certificate();
+                    self.card.hurry();
                     self.radio.forget_refusal();
                     // Names, keys and channels may have changed: as if it had just been decided.
                     self.decision = None;
@@ -225,7 +211,7 @@ impl Controller {
     }
 
     /// The interface of the cable: the one that the owner named, else the first that has a socket.
-    fn cable(&self) -> Option<&Link> {
+    pub(super) fn cable(&self) -> Option<&Link> {
         let named = self.site.as_ref().ok().and_then(|site| site.lan.interface.as_deref());
         match named {
             Some(name) => self.links.iter().find(|link| link.name == name),
@@ -252,20 +238,20 @@ impl Controller {
     }
 
     /// What the box is called.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         let site = self.site.as_ref().ok();
         let given = site.and_then(|site| site.name.as_ref());
         given.map_or_else(|| self.store.state.secrets.name(), |name| name.expose().to_owned())
     }
 
-    fn ssid(&self) -> Result<Ssid, appliance_core::wifi::CredentialError> {
+    pub(super) fn ssid(&self) -> Result<Ssid, appliance_core::wifi::CredentialError> {
         let site = self.site.as_ref().ok();
         let given = site.and_then(|site| site.ssid.as_ref().or(site.name.as_ref()));
         given.map_or_else(|| Ssid::new(&self.store.state.secrets.name()), |given| Ok(given.clone()))
     }
 
     /// The networks that follow from the decision; before it, only what finding out needs.
-    fn plan(&self) -> Plan {
+    pub(super) fn plan(&self) -> Plan {
         let site = self.site.as_ref().ok();
         let wifi = self.decision.is_some_and(|decision| decision.mode == Mode::Wifi);
         let radio = self.radio.plan().filter(|_| wifi).and_then(|plan| {
@@ -308,149 +294,6 @@ impl Controller {
             warn!(%error, "the network could not be set up; it is tried again");
         }
         self.apply_failed = failed;
-    }
-
-    fn show(&mut self) {
-        let now = self.clocks.now();
-        let remarks = self.remarks(now);
-        let card = self.make_card(&remarks);
-        let (columns, rows) = self.screen.size();
-        self.screen.show(card::console(&card, columns, rows));
-        self.screen.warn(self.site.is_err() || self.radio.is_wrong());
-        // Once claimed, a card is written only to say what is wrong with the settings.
-        let wanted = !self.store.state.is_claimed() || self.site.is_err();
-        if self.decision.is_some() {
-            self.put_card(wanted.then_some(card), now);
-        }
-        let status = Status {
-            decision: self.decision.map(|decision| decision.to_string()),
-            radio: self.radio.plan().map(ToString::to_string),
-            on_air: self.radio.on_air(),
-            stations: self.radio.stations(),
-            cable: match (self.cable(), self.cable().is_some_and(|link| link.routable().next().is_some())) {
-                (None, _) => "no socket",
-                (Some(link), _) if !link.carrier => "not plugged in",
-                (Some(_), false) => "plugged in, no network answers",
-                (Some(_), true) => "in a network",
-            },
-            claimed: self.store.state.is_claimed(),
-            remarks,
-        };
-        if self.status.as_ref() != Some(&status) {
-            if let Err(error) = files::replace(&Status::path(&self.world), status.text().as_bytes(), 0o644) {
-                info!(%error, "the status could not be written");
-            }
-            self.status = Some(status);
-        }
-    }
-
-    /// Sentences for the owner, the most important first. None of them holds a secret.
-    fn remarks(&self, now: Instant) -> Vec<String> {
-        let mut remarks = Vec::new();
-        if let Err(error) = &self.site {
-            remarks.extend(error.problems.iter().map(|problem| format!("bulle.toml, {problem}")));
-        }
-        remarks.extend(self.decision.map(|decision| decision.to_string()));
-        remarks.extend(self.radio.remarks());
-        remarks.extend(self.store.lost.map(|lost| lost.to_string()));
-        let data = files::read(&self.world.data_word(), 16).ok().flatten().unwrap_or_default();
-        if data.trim_ascii() == b"lost" || self.store.unwritten.is_some() {
-            remarks.push(
-                "The disk of this box cannot be written: its keys last until the power goes, and then everybody has \
-                 to join anew. Replace the card or the disk."
-                    .to_owned(),
-            );
-        } else if data.trim_ascii() == b"rebuilt" {
-            remarks.push(
-                "The disk of this box was damaged and has been made anew around what could be read. If this happens \
-                 twice, replace it."
-                    .to_owned(),
-            );
-        }
-        if self.applier.filter_failed.is_some() {
-            remarks.push("The packet filter could not be set, so the box lets nobody in.".to_owned());
-        }
-        if self.apply_failed.is_some() {
-            remarks.push("The network of this box could not be set up; it is tried again.".to_owned());
-        }
-        if let Some(Err(error)) = &self.certificate {
-            remarks.push(format!(
-                "The certificate of bulle.toml is not used, its file cannot be read: {error}. The box vouches for \
-                 itself meanwhile."
-            ));
-        }
-        let fixed = self.site.as_ref().ok().and_then(|site| site.lan.fixed.as_ref());
-        let late = self.carrier_since.is_some_and(|since| now >= since + ADDRESS_TIME);
-        let has = |wanted: IpAddr| {
-            self.cable().is_some_and(|link| link.addresses.iter().any(|(address, _)| *address == wanted))
-        };
-        if late && fixed.is_some_and(|fixed| !has(fixed.address)) {
-            remarks.push(
-                "The address in `lan.address` of bulle.toml could not be taken: another machine on this network has \
-                 it. Choose another one."
-                    .to_owned(),
-            );
-        }
-        remarks
-    }
-
-    fn make_card(&self, remarks: &[String]) -> Card {
-        let wifi = self.decision.is_some_and(|decision| decision.mode == Mode::Wifi);
-        let secrets = &self.store.state.secrets;
-        let host = if wifi {
-            NAMES[0].to_owned()
-        } else {
-            self.told.name.as_ref().map_or_else(|| NAMES[1].to_owned(), ToString::to_string)
-        };
-        let page = format!("https://{host}/");
-        let invitation = secrets.invitation.as_ref().map(|new| card::Invitation {
-            link: invite::link(&page, &new.bubble),
-            claim_code: new.claim_code.clone(),
-        });
-        let addresses = if wifi {
-            self.plan().bubble.map(|bubble| bubble.addresses().to_vec()).unwrap_or_default()
-        } else {
-            self.cable().map(|link| link.routable().collect()).unwrap_or_default()
-        };
-        Card {
-            name: self.name(),
-            // Who has claimed the box hands the key out; the screen is for everybody in the room.
-            wifi: self
-                .ssid()
-                .ok()
-                .filter(|_| wifi && invitation.is_some())
-                .map(|ssid| card::Wifi { ssid: ssid.expose().to_owned(), key: secrets.wifi_key.clone() }),
-            page,
-            addresses,
-            invitation,
-            fingerprint: self.told.authority,
-            remarks: remarks.to_vec(),
-            urgent: self.site.as_ref().err().map_or(0, |error| error.problems.len()),
-        }
-    }
-
-    fn put_card(&mut self, wanted: Option<Card>, now: Instant) {
-        let first = self.card.wanted.is_none();
-        let since = match &self.card.wanted {
-            Some((before, since)) if *before == wanted => *since,
-            _ => {
-                self.card.written = false;
-                now
-            }
-        };
-        // What has been claimed is taken away at once, and the first card is not waited for.
-        let at_once = first || wanted.is_none();
-        let settled = at_once || now >= since + CARD_SETTLES;
-        if !self.card.written && settled && (wanted.is_none() || self.card.writes < MOST_CARDS) {
-            let failed = self.boot.put(wanted.as_ref()).err();
-            if let Some(error) = failed.as_ref().filter(|_| self.card.failed.is_none()) {
-                warn!(%error, "the join card could not be written to the partition BULLE; it is on the screen");
-            }
-            self.card.written = failed.is_none();
-            self.card.writes += 1;
-            self.card.failed = failed;
-        }
-        self.card.wanted = Some((wanted, since));
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Store {
     board: Board,
     /// What the box goes on with.
     pub(super) state: BoxState,
+    /// Whether it was made just now, or was another one at the last start: a card that is there is not its own.
+    pub(super) new: bool,
     /// Why it is a new one although there was another, if so.
     pub(super) lost: Option<Lost>,
     /// Why it could not be written, if so. The box works until the power goes.
@@ -49,18 +51,18 @@ impl Store {
             previous: previous.as_ref().map(|bytes| bytes.as_slice()),
             aside: aside.as_ref().map(|bytes| bytes.as_slice()),
         };
-        let (state, lost, done) = match restore(&copies, &board) {
+        let (state, lost, new, done) = match restore(&copies, &board) {
             Restored::GoOn { state, from: Copy::Current } => {
-                return Self::with(dir, board, state, None, Ok(()));
+                return Self::with(dir, board, state, None, false, Ok(()));
             }
-            Restored::GoOn { state, from: Copy::Previous } => (state, None, Ok(())),
+            Restored::GoOn { state, from: Copy::Previous } => (state, None, false, Ok(())),
             Restored::GoOn { state, from: Copy::Aside } => {
                 let done = come_back(dir);
-                return Self::with(dir, board, state, None, done);
+                return Self::with(dir, board, state, None, true, done);
             }
             Restored::StartNew(lost) => {
                 let state = BoxState { secrets: Secrets::generate(rng) };
-                (state, lost, lost.map_or(Ok(()), |lost| put_aside(dir, lost)))
+                (state, lost, true, lost.map_or(Ok(()), |lost| put_aside(dir, lost)))
             }
         };
         let done = done.and_then(|()| {
@@ -68,11 +70,18 @@ impl Store {
             files::remove(&dir.join(CURRENT))?;
             write(dir, &state, &board, rng)
         });
-        Self::with(dir, board, state, lost, done)
+        Self::with(dir, board, state, lost, new, done)
     }
 
-    fn with(dir: &Path, board: Board, state: BoxState, lost: Option<Lost>, done: io::Result<()>) -> Self {
-        Self { dir: dir.to_owned(), board, state, lost, unwritten: done.err() }
+    fn with(
+        dir: &Path,
+        board: Board,
+        state: BoxState,
+        lost: Option<Lost>,
+        new: bool,
+        done: io::Result<()>,
+    ) -> Self {
+        Self { dir: dir.to_owned(), board, state, new, lost, unwritten: done.err() }
     }
 
     /// Somebody has claimed the box: the invitation goes from every copy, and so does what was kept aside.
