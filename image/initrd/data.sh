@@ -1,3 +1,4 @@
+# shellcheck shell=dash
 # Opens the data partition: makes it at the first start, repairs it when it is damaged, makes it
 # again around what could be read when repair fails, and never holds the start up for long.
 # Sourced by init, and by the test that damages partitions (image/tests).
@@ -13,7 +14,7 @@ data_open() {
     if [ -z "$1" ]; then
         data_in_memory "$2"
     elif ! data_ever_made "$1"; then
-        data_make "$1" && data_mount "$1" "$2" && echo made || data_in_memory "$2"
+        if data_make "$1" && data_mount "$1" "$2"; then echo made; else data_in_memory "$2"; fi
     elif data_check "$1" && data_mount "$1" "$2"; then
         echo "$data_was"
     elif data_rebuild "$1" "$2"; then
@@ -48,6 +49,7 @@ data_mount() { mount -t ext4 -o "$DATA_OPTIONS" "$1" "$2" 2>/dev/null; }
 # in order now.
 data_check() {
     data_said=$(timeout "$DATA_LIMIT_S" "$E2FSCK" -y "$1" 2>/dev/null)
+    # shellcheck disable=SC2181  # more than one status is good
     [ $? -le 2 ] || return 1
     case $data_said in
         *": clean, "*) data_was=whole ;;
