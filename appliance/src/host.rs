@@ -46,6 +46,25 @@ pub fn addresses() -> BTreeSet<IpAddr> {
         .collect()
 }
 
+/// Whether one of these interfaces, or any but loopback where none is named, has an address to be reached at.
+#[must_use]
+pub fn has_address(interfaces: &[String]) -> bool {
+    let Ok(mut all) = getifaddrs() else { return false };
+    all.any(|interface| {
+        let up = interface.flags.contains(InterfaceFlags::IFF_UP);
+        let named = if interfaces.is_empty() {
+            !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK)
+        } else {
+            interfaces.contains(&interface.interface_name)
+        };
+        let address = interface.address.as_ref();
+        up && named
+            && address.is_some_and(|address| {
+                address.as_sockaddr_in().is_some() || address.as_sockaddr_in6().is_some()
+            })
+    })
+}
+
 /// Where people find a listener: its own address, or those of this machine where it listens on all.
 #[must_use]
 pub fn reachable(listening: SocketAddr) -> Vec<IpAddr> {
@@ -69,4 +88,15 @@ fn state_dir() -> PathBuf {
         .or_else(|| Some(set("XDG_STATE_HOME")?.join("bulle")))
         .or_else(|| Some(set("HOME")?.join(".local/state/bulle")))
         .unwrap_or_else(|| PathBuf::from("/var/lib/bulle"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_with_an_address_is_found_by_its_name() {
+        assert!(has_address(&["nothing0".to_owned(), "lo".to_owned()]));
+        assert!(!has_address(&["nothing0".to_owned()]));
+    }
 }

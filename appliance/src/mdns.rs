@@ -4,6 +4,7 @@
 //! It logs nothing: it would log addresses.
 
 use crate::clocks::Clocks;
+use crate::host;
 use crate::live::Live;
 use appliance_core::lan::{Event, Lan};
 use appliance_core::settings::MdnsSettings;
@@ -67,7 +68,7 @@ impl Announcer {
             daemon.register(info.enable_addr_auto())?;
         }
         let lan = Lan::new(&settings.name, clocks.now());
-        let task = tokio::spawn(follow(lan, news, live, clocks));
+        let task = tokio::spawn(follow(lan, news, settings.interfaces.clone(), live, clocks));
         Ok(Self { daemon, settings: settings.clone(), task })
     }
 
@@ -78,7 +79,13 @@ impl Announcer {
     }
 }
 
-async fn follow(mut lan: Lan, news: Receiver<DaemonEvent>, live: Arc<Live>, clocks: Arc<Clocks>) {
+async fn follow(
+    mut lan: Lan,
+    news: Receiver<DaemonEvent>,
+    interfaces: Vec<String>,
+    live: Arc<Live>,
+    clocks: Arc<Clocks>,
+) {
     report(&live, lan.name().as_str());
     loop {
         let deadline = lan.poll_timeout();
@@ -90,6 +97,9 @@ async fn follow(mut lan: Lan, news: Receiver<DaemonEvent>, live: Arc<Live>, cloc
                 Err(_) => return,
             },
             () = async { tokio::time::sleep_until(at.unwrap_or_else(tokio::time::Instant::now)).await }, if at.is_some() => {
+                if !host::has_address(&interfaces) {
+                    lan.handle_no_network();
+                }
                 lan.handle_timeout(clocks.now());
             }
         }

@@ -102,9 +102,11 @@ impl Services {
         self.announcer = None;
         let Some(wanted) = wanted else { return };
         match Announcer::start(wanted, self.ports.https, Arc::clone(&self.live), Arc::clone(&self.clocks)) {
-            Ok(announcer) => self.announcer = Some(announcer),
+            Ok(announcer) => {
+                self.announcer = Some(announcer);
+                info!("multicast DNS follows the settings");
+            }
             Err(_) => warn!("multicast DNS cannot be started on this machine, so the box is not found by it"),
         }
-        info!("multicast DNS follows the settings");
     }
 }
