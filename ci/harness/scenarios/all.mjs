@@ -25,6 +25,7 @@ export const scenarios = {
   'no-route-out': sealed.noRouteOut,
   'untrusted-authority': sealed.untrustedAuthority,
   'own-names': names.ownNames,
+  'own-names-ipv6': names.ownNamesIpv6,
   'two-boxes-one-lan': names.twoBoxes,
   'turn-interop': native.turnInterop,
   'phones-200': native.phones200,

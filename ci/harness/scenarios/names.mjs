@@ -42,18 +42,19 @@ async function tried(t, host, command, args) {
 
 const curl = (t, host, ...args) => t.net.inside(host, 'curl', ['--silent', '--show-error', '--max-time', '5', ...args]);
 
-export const ownNames = {
-  about: 'phones that use the box as their name server find its page, their probes, and a quick "no"',
+const ownNamesOver = (family) => ({
+  about: `phones that use the box as their name server over IPv${family} find its page, their probes, and a quick "no"`,
   limit_s: 60,
   async run(t) {
     await t.step('a network whose name server is the box', async () => {
-      t.net = new Net(t.tag, t.out);
+      t.net = new Net(t.tag, t.out, { family });
       await t.net.up(['b1', 'p1']);
     });
     const address = t.net.address('b1');
+    const at = (port) => (family === 6 ? `[${address}]:${port}` : `${address}:${port}`);
     const server = await t.step('the box serves names', () => box(t, 'b1',
-      `[http]\nhttps = "${address}:443"\nredirect = "${address}:80"\nnames = ["bulle.internal"]\n`
-      + `[turn]\nlisten = []\n[dns]\nlisten = "${address}:53"\n[portal]\nprobes = "online"`));
+      `[http]\nhttps = "${at(443)}"\nredirect = "${at(80)}"\nnames = ["bulle.internal"]\n`
+      + `[turn]\nlisten = []\n[dns]\nlisten = "${at(53)}"\n[portal]\nprobes = "online"`));
     writeFileSync(`/etc/netns/${t.net.namespace('p1')}/resolv.conf`, `nameserver ${address}\n`);
     const lookUp = (name) => tried(t, 'p1', 'getent', ['ahosts', name]);
     await t.step("the phone's own resolver finds the page", async () => {
@@ -75,7 +76,10 @@ export const ownNames = {
       expect((await curl(t, 'p1', 'http://captive.apple.com/hotspot-detect.html')).includes('Success'), 'the probe of Apple');
     });
   },
-};
+});
+
+export const ownNames = ownNamesOver(4);
+export const ownNamesIpv6 = ownNamesOver(6);
 
 export const twoBoxes = {
   about: 'two boxes on one LAN want the same name: the second takes another one, and its certificate follows',
