@@ -9,6 +9,8 @@
 
 mod change;
 mod error;
+#[cfg(test)]
+pub(crate) mod examples;
 mod keys;
 pub(crate) mod reader;
 mod render;

@@ -1,3 +1,4 @@
+use super::examples::{keys_in, switched_on};
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -11,15 +12,6 @@ fn host() -> HostFacts {
 
 fn problem(text: &str) -> String {
     Typed::parse(text).expect_err("this must be refused").to_string()
-}
-
-/// The example with its comment signs taken off every `# key = value` line.
-fn example_switched_on() -> String {
-    EXAMPLE
-        .lines()
-        .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line))
-        .flat_map(|line| [line, "\n"])
-        .collect()
 }
 
 #[test]
@@ -42,7 +34,7 @@ fn the_example_as_delivered_changes_nothing() {
 
 #[test]
 fn the_example_names_every_key_with_its_default_where_there_is_one() {
-    let text = example_switched_on();
+    let text = switched_on(EXAMPLE);
     let shown = Typed::parse(&text).expect("the example parses with every key switched on");
     let mut expected = Typed::default().resolve(&host());
     expected.state_dir = "/var/lib/bulle".into();
@@ -55,16 +47,7 @@ fn the_example_names_every_key_with_its_default_where_there_is_one() {
     expected.controller =
         ControllerSettings { claim: ClaimHash::parse(&claim), runtime: Some("/run/bulle".into()) };
     assert_eq!(shown.resolve(&host()), expected);
-    let mut section = "";
-    let mut found = BTreeSet::new();
-    for line in text.lines() {
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            section = name;
-        } else if let Some((name, _)) = line.split_once(" = ") {
-            found.insert((section, name));
-        }
-    }
-    assert_eq!(found, KEYS.iter().map(|key| (key.section, key.name)).collect());
+    assert_eq!(keys_in(&text), KEYS.iter().map(|key| (key.section, key.name)).collect());
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::settings::examples::{keys_in, switched_on};
 use crate::wifi::{BandWish, ChannelWish, Country, SecurityWish};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -29,24 +30,11 @@ fn the_template_as_delivered_changes_nothing() {
 
 #[test]
 fn the_template_names_every_key_and_each_line_can_be_switched_on() {
-    let text: String = TEMPLATE
-        .lines()
-        .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line))
-        .flat_map(|line| [line, "\n"])
-        .collect();
+    let text = switched_on(TEMPLATE);
     let site = parse(&text);
     assert_eq!(site.wifi.country, Country::new("FR"));
     assert!(site.tls.is_some() && site.lan.fixed.is_some());
-    let mut section = "";
-    let mut found = BTreeSet::new();
-    for line in text.lines() {
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            section = name;
-        } else if let Some((name, _)) = line.split_once(" = ") {
-            found.insert((section, name));
-        }
-    }
-    assert_eq!(found, KEYS.iter().map(|key| (key.section, key.name)).collect());
+    assert_eq!(keys_in(&text), KEYS.iter().map(|key| (key.section, key.name)).collect());
 }
 
 #[test]
