@@ -6,7 +6,9 @@ use super::world::World;
 use crate::files;
 use crate::host;
 use appliance_core::firewall::ruleset;
+use appliance_core::names::DnsName;
 use appliance_core::network::{self, Plan, Serve};
+use appliance_core::pki::Supplied;
 use appliance_core::settings::HostFacts;
 use appliance_core::site::TlsFiles;
 use nix::unistd::{Gid, Group, Uid, User, chown};
@@ -25,6 +27,15 @@ const OURS: &str = "-bulle-";
 const LARGEST_PEM: usize = 64 * 1024;
 /// The service that serves.
 const SERVE_UNIT: &str = "bulle.service";
+
+/// The owner's certificate.
+#[derive(Clone, Debug)]
+pub(super) struct Certificate {
+    /// Itself and its key, where the daemon finds them.
+    pub(super) files: (PathBuf, PathBuf),
+    /// The names in it.
+    pub(super) names: Vec<DnsName>,
+}
 
 /// Knows what was applied last, so that nothing is done twice.
 #[derive(Debug)]
@@ -112,24 +123,28 @@ impl Applier {
     /// Puts the owner's certificate and key where the daemon can read them, and nobody else.
     ///
     /// # Errors
-    /// With the name of the file that is missing or cannot be copied.
+    /// With the name of the file that is missing, cannot be copied, or holds no certificate.
     pub(super) fn take_certificate(
         &self,
         boot: &BootPartition,
         tls: &TlsFiles,
-    ) -> Result<(PathBuf, PathBuf), String> {
+    ) -> Result<Certificate, String> {
         let group = Group::from_name(SERVE_USER).ok().flatten().map(|group| group.gid);
-        let take = |name: &str, to: &str| {
-            let to = self.config.with_file_name(to);
-            let copied = files::read(&boot.file(name), LARGEST_PEM).and_then(|bytes| {
-                let bytes = bytes.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-                files::replace(&to, &bytes, 0o640)?;
-                give(&to, None, group);
-                Ok(())
-            });
-            copied.map(|()| to).map_err(|error| format!("{name}: {error}"))
+        let read = |name: &str| {
+            let bytes = files::read(&boot.file(name), LARGEST_PEM);
+            let bytes = bytes.and_then(|bytes| bytes.ok_or_else(|| io::ErrorKind::NotFound.into()));
+            bytes.map_err(|error| format!("{name}: {error}"))
         };
-        Ok((take(&tls.certificate, "certificate.pem")?, take(&tls.key, "key.pem")?))
+        let (chain, key) = (read(&tls.certificate)?, read(&tls.key)?);
+        let supplied = Supplied::parse(&chain).map_err(|error| format!("{}: {error}", tls.certificate))?;
+        let put = |bytes: &[u8], to: &str| {
+            let path = self.config.with_file_name(to);
+            files::replace(&path, bytes, 0o640).map_err(|error| format!("{}: {error}", path.display()))?;
+            give(&path, None, group);
+            Ok::<_, String>(path)
+        };
+        let files = (put(&chain, "certificate.pem")?, put(&key, "key.pem")?);
+        Ok(Certificate { files, names: supplied.names().cloned().collect() })
     }
 
     /// Whether anything had to change.

@@ -1,7 +1,7 @@
 //! The controller at work: one loop over facts, time and news.
 
 use super::ControllerError;
-use super::apply::Applier;
+use super::apply::{Applier, Certificate};
 use super::boot_partition::BootPartition;
 use super::links::{Link, links};
 use super::radio::Radio;
@@ -15,6 +15,7 @@ use crate::clocks::Clocks;
 use crate::{memory, notify};
 use appliance_core::claim::ClaimHash;
 use appliance_core::mode::{Cable, Decision, Facts, Mode, ModeMachine};
+use appliance_core::names::DnsName;
 use appliance_core::network::{self, Bubble, Plan, Range, Serve};
 use appliance_core::settings::{Probes, SettingsError};
 use appliance_core::site::Site;
@@ -22,7 +23,6 @@ use appliance_core::wifi::{Credentials, Passphrase, Ssid};
 use base::Instant;
 use rand_core::OsRng;
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
@@ -54,7 +54,7 @@ pub(super) struct Controller {
     pub(super) machine: ModeMachine,
     pub(super) site: Result<Site, SettingsError>,
     /// The owner's certificate where the daemon finds it, or why it is not there.
-    pub(super) certificate: Option<Result<(PathBuf, PathBuf), String>>,
+    pub(super) certificate: Option<Result<Certificate, String>>,
     /// The decision that was carried out.
     pub(super) decision: Option<Decision>,
     pub(super) range: Option<Range>,
@@ -105,6 +105,15 @@ impl Controller {
             controller.card.hurry();
         }
         Ok(controller)
+    }
+
+    fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()?.as_ref().ok()
+    }
+
+    /// The name in the owner's certificate, which phones may trust without further ado.
+    pub(super) fn own_name(&self) -> Option<&DnsName> {
+        self.certificate()?.names.first()
     }
 
     /// The partition with the settings is shut to the daemon, so that it gets copies.
@@ -265,7 +274,7 @@ impl Controller {
                 range: self.range.unwrap_or_default(),
                 ula: secrets.ula,
                 // Only a certificate of the owner's may be one that phones trust by themselves.
-                portal_api: None,
+                portal_api: self.own_name().map(|name| format!("https://{name}/captive-portal/api")),
             }),
             cable: self.cable().map(|link| network::Cable {
                 interface: link.name.clone(),
@@ -284,7 +293,8 @@ impl Controller {
             state_dir: self.world.data().join(store::SERVE),
             runtime: self.world.shared(),
             claim: invitation.and_then(|new| ClaimHash::of(&new.claim_code, new.claim_salt)),
-            certificate: self.certificate.clone().and_then(Result::ok),
+            certificate: self.certificate().map(|own| own.files.clone()),
+            names: self.certificate().map(|own| own.names.clone()).unwrap_or_default(),
             probes: site.and_then(|site| site.probes).unwrap_or(Probes::Online),
             log_level: site.and_then(|site| site.log_level),
         };

@@ -109,8 +109,7 @@ impl Controller {
         }
         if let Some(Err(error)) = &self.certificate {
             remarks.push(format!(
-                "The certificate of bulle.toml is not used, its file cannot be read: {error}. The box vouches for \
-                 itself meanwhile."
+                "The certificate in bulle.toml is not used: {error}. The box vouches for itself meanwhile."
             ));
         }
         let fixed = self.site.as_ref().ok().and_then(|site| site.lan.fixed.as_ref());
@@ -131,7 +130,9 @@ impl Controller {
     fn make_card(&self, remarks: &[String]) -> Card {
         let wifi = self.decision.is_some_and(|decision| decision.mode == Mode::Wifi);
         let secrets = &self.store.state.secrets;
-        let host = if wifi {
+        let host = if let Some(own) = self.own_name() {
+            own.to_string()
+        } else if wifi {
             NAMES[0].to_owned()
         } else {
             self.told.name.as_ref().map_or_else(|| NAMES[1].to_owned(), ToString::to_string)

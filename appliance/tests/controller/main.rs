@@ -134,13 +134,15 @@ fn a_fixed_address_reaches_networkd_and_a_missing_cable_is_no_obstacle() {
 fn a_certificate_of_the_owner_reaches_the_daemon_and_a_missing_one_is_said() {
     let sham = Sham::new("mode = \"lan\"\n[tls]\ncertificate = \"a.crt\"\nkey = \"a.key\"\n");
     let controller = sham.start();
-    assert!(sham.flat("boot/bulle/JOIN.TXT").contains("its file cannot be read: a.crt:"));
+    assert!(sham.flat("boot/bulle/JOIN.TXT").contains("is not used: a.crt:"));
     assert!(!sham.read("run/bulle/bulle.toml").contains("certificate.pem"));
-    fs::write(sham.path("boot/bulle/a.crt"), "certificate").unwrap();
+    fs::write(sham.path("boot/bulle/a.crt"), support::certificate("box.example.org")).unwrap();
     fs::write(sham.path("boot/bulle/a.key"), "key").unwrap();
     controller.hang_up();
     sham.until("it is taken", || sham.read("run/bulle/bulle.toml").contains("run/bulle/certificate.pem"));
     assert_eq!(sham.read("run/bulle/key.pem"), "key");
+    assert!(sham.read("run/bulle/bulle.toml").contains("\"box.example.org\""));
+    sham.until("the card follows", || sham.read("boot/bulle/JOIN.TXT").contains("https://box.example.org/#"));
     controller.stop();
 }
 

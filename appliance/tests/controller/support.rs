@@ -17,6 +17,17 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(60);
 const BULLE: &str = env!("CARGO_BIN_EXE_bulle");
 
+/// A certificate for that name, in PEM.
+pub(crate) fn certificate(name: &str) -> String {
+    use appliance_core::names::DnsName;
+    use appliance_core::pki::{Identity, PkiFile, Stored, plan};
+    let identity = Identity { names: DnsName::parse(name).into_iter().collect(), ..Identity::default() };
+    let now = base::UnixSeconds(1_800_000_000);
+    let plan = plan(&Stored::default(), &identity, now, now).unwrap();
+    let leaf = plan.writes.iter().find(|write| write.file == PkiFile::LeafCertificate).unwrap();
+    String::from_utf8(leaf.contents.to_vec()).unwrap()
+}
+
 /// The directory. It goes with its owner.
 pub(crate) struct Sham(PathBuf);
 

@@ -7,6 +7,9 @@ use crate::settings::{LogLevel, Probes, Typed};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+/// Names of a certificate that are taken: the daemon takes 16 in all.
+const MOST_NAMES: usize = 8;
+
 /// What the daemon has to know beside the networks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serve {
@@ -18,6 +21,8 @@ pub struct Serve {
     pub claim: Option<ClaimHash>,
     /// The owner's certificate and its key.
     pub certificate: Option<(PathBuf, PathBuf)>,
+    /// The names in that certificate, by which the box is to be found as well.
+    pub names: Vec<DnsName>,
     /// What phones hear when they ask for the Internet.
     pub probes: Probes,
     /// How much is logged.
@@ -34,7 +39,13 @@ pub fn settings(plan: &Plan, serve: &Serve) -> Typed {
     Typed {
         https: any(443),
         redirect: any(80),
-        names: Some(NAMES.iter().filter_map(|name| DnsName::parse(name)).collect()),
+        names: Some(
+            NAMES
+                .iter()
+                .filter_map(|name| DnsName::parse(name))
+                .chain(serve.names.iter().take(MOST_NAMES).cloned())
+                .collect(),
+        ),
         certificate,
         key,
         turn_listen: any(3478),

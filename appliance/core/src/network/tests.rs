@@ -100,6 +100,7 @@ fn the_daemon_reads_what_the_controller_writes() {
         runtime: "/run/bulle/claim".into(),
         claim: ClaimHash::of("7KQ2M-9XD04", [3; 16]),
         certificate: None,
+        names: Vec::new(),
         probes: Probes::Online,
         log_level: Some(LogLevel::Warn),
     };
@@ -111,6 +112,23 @@ fn the_daemon_reads_what_the_controller_writes() {
         assert_eq!(back, written);
         golden(&format!("network/tests/{name}.toml"), &text);
     }
+}
+
+#[test]
+fn the_names_of_an_owners_certificate_are_served_as_well() {
+    let serve = Serve {
+        state_dir: "/data/bulle/serve".into(),
+        runtime: "/run/bulle/claim".into(),
+        claim: None,
+        certificate: Some(("/run/bulle/certificate.pem".into(), "/run/bulle/key.pem".into())),
+        names: (0..20).filter_map(|i| crate::names::DnsName::parse(&format!("box{i}.example.org"))).collect(),
+        probes: Probes::Online,
+        log_level: None,
+    };
+    let host = HostFacts { ipv6: true, state_dir: "/nowhere".into() };
+    let text = settings(&wifi(), &serve).resolve(&host).to_string();
+    assert!(text.contains("\"bulle.internal\", \"bulle.local\", \"box0.example.org\""), "{text}");
+    assert!(Typed::parse(&text).is_ok() && !text.contains("box8."), "{text}");
 }
 
 #[test]

@@ -173,6 +173,14 @@ impl Supplied {
         Ok(Self { names, addresses, not_before, not_after, chain })
     }
 
+    /// The names that stand in it as they are, the first one first.
+    pub fn names(&self) -> impl Iterator<Item = &DnsName> {
+        self.names.iter().filter_map(|covered| match covered {
+            Covered::Exactly(name) => Some(name),
+            Covered::OneBelow(_) => None,
+        })
+    }
+
     /// Whether a browser that asks for `name` takes it.
     #[must_use]
     pub fn covers(&self, name: &DnsName) -> bool {
