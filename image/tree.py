@@ -30,9 +30,14 @@ def make(board, tree, kernel, version):
     modules.firmware(tree, board.list("firmware.files"))
     modules.index(tree)
     lay_out(board, tree, settings["keep"], version)
-    if "hook" in board.values:
-        run(board.folder / board.values["hook"], tree)
+    hook(board, tree)
     settle(tree)
+
+
+def hook(board, tree):
+    """The board's own last word on its root file system: a program that is given the folder."""
+    if "hook" in board.values:
+        run(board.folder / board.values["hook"], tree, cwd=board.folder)
 
 
 def boot_parts(board, folder):

@@ -3,7 +3,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from image import tree
+from image import board, tree
 from image.common import Fault
 
 
@@ -51,3 +51,16 @@ class Tree(unittest.TestCase):
         (self.tree / tree.UNITS / "a.target.wants/b.service").symlink_to("../b.service")
         with self.assertRaisesRegex(Fault, "b.service is a link to ../b.service, which is not there"):
             tree.check_links(self.tree)
+
+    def hooked(self, text):
+        (self.tree / "hook.sh").write_text(text)
+        (self.tree / "hook.sh").chmod(0o755)
+        tree.hook(board.Board("x", self.tree, "X", "amd64", "gpt-uefi", {"hook": "hook.sh"}), self.tree / "usr")
+
+    def test_a_board_may_have_the_last_word(self):
+        self.hooked("#!/bin/sh\ntouch \"$1/lib/mine\"\n")
+        self.assertTrue((self.tree / "usr/lib/mine").exists())
+
+    def test_a_hook_that_fails_stops_the_build_with_what_it_said(self):
+        with self.assertRaisesRegex(Fault, "(?s)exit 3.*no such thing"):
+            self.hooked("#!/bin/sh\necho no such thing >&2\nexit 3\n")
