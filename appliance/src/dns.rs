@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -53,12 +53,12 @@ struct Listening {
     wanted: SocketAddr,
     /// As it is.
     address: SocketAddr,
-    tasks: [AbortHandle; 2],
+    tasks: [JoinHandle<()>; 2],
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -89,7 +89,7 @@ impl NameServer {
     ///
     /// # Errors
     /// When the system refuses a new address; the others are served.
-    pub fn reconfigure(
+    pub async fn reconfigure(
         &mut self,
         settings: &DnsSettings,
         names: Vec<DnsName>,
@@ -97,7 +97,8 @@ impl NameServer {
     ) -> Result<(), ListenError> {
         let zone = Zone::new(names, hosts(settings), probes);
         self.shared.responder().handle_settings(zone, prefixes(settings));
-        self.open.retain(|open| settings.listen.contains(&open.wanted));
+        let gone = self.open.extract_if(.., |open| !settings.listen.contains(&open.wanted)).collect();
+        close(gone).await;
         let mut result = Ok(());
         for address in &settings.listen {
             if !self.open.iter().any(|open| open.wanted == *address) {
@@ -105,6 +106,11 @@ impl NameServer {
             }
         }
         result
+    }
+
+    /// Closes all sockets, and waits until they are.
+    pub async fn shut_down(mut self) {
+        close(std::mem::take(&mut self.open)).await;
     }
 
     /// Where it answers.
@@ -124,8 +130,8 @@ impl NameServer {
         // With port 0 both have to get the same.
         let address = socket.local_addr().map_err(error)?;
         let listener = accept::listen_early(KEY, address)?;
-        let udp = tokio::spawn(answer_datagrams(socket, Arc::clone(&self.shared))).abort_handle();
-        let tcp = tokio::spawn(take(listener, Arc::clone(&self.shared), self.stopped.clone())).abort_handle();
+        let udp = tokio::spawn(answer_datagrams(socket, Arc::clone(&self.shared)));
+        let tcp = tokio::spawn(take(listener, Arc::clone(&self.shared), self.stopped.clone()));
         self.open.push(Listening { wanted, address, tasks: [udp, tcp] });
         Ok(())
     }
@@ -144,6 +150,17 @@ impl Shared {
 
     fn answer(&self, packet: &[u8], from: IpAddr, transport: Transport) -> Option<Vec<u8>> {
         self.responder().handle_query(packet, from, transport, self.clocks.now())
+    }
+}
+
+/// Waits until the sockets are closed, so that the addresses can be listened on again at once.
+async fn close(mut gone: Vec<Listening>) {
+    for listening in &mut gone {
+        for task in &mut listening.tasks {
+            task.abort();
+            // That it was cancelled is what was asked for.
+            let _ = task.await;
+        }
     }
 }
 

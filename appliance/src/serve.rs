@@ -112,7 +112,7 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
         warn!(
             behind_s = behind,
             "this machine's clock is behind what is known to have passed, so that is used instead; if the clock is \
-             right, delete the file `clock` in the state directory"
+             right, delete the files `clock` and `server.crt` in the state directory"
         );
     }
     tls::keep_clock(&mut tls, &state, &clocks, false);
@@ -129,7 +129,9 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
     let turn_port = turn.as_ref().and_then(|turn| turn.listening().first()).map_or(0, SocketAddr::port);
     let hub = Hub::new(mailbox_config(settings, turn_port), arena, credentials, Arc::clone(&clocks));
     let ports = Ports { http: port(&redirect), https: port(&https) };
-    let mut services = Services::start(live, &clocks, ports).map_err(ServeError::Listen)?;
+    // From before the first of them can have news.
+    let mut changes = live.changed();
+    let mut services = Services::start(live, &clocks, ports).await.map_err(ServeError::Listen)?;
 
     let (stop, stopped) = watch::channel(false);
     let limits = &settings.limits;
@@ -170,21 +172,20 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
     info!("started");
     notify::ready();
 
-    let mut changes = live.changed();
     loop {
         tokio::select! {
             wish = signals.next() => match (wish, &reread) {
                 (Wish::Reload, Some(reread)) => {
                     notify::reloading();
                     reload::reload(live, reread);
-                    services.follow();
+                    services.follow().await;
                     tls::follow(&mut tls, &state, live, &clocks);
                     notify::ready();
                 }
                 (Wish::Stop, _) | (Wish::Reload, None) => break,
             },
             _ = changes.changed() => {
-                services.follow();
+                services.follow().await;
                 tls::follow(&mut tls, &state, live, &clocks);
             }
             () = tokio::time::sleep_until(tls::poll_timeout(&tls, &clocks)) => {

@@ -35,7 +35,11 @@ impl Services {
     ///
     /// # Errors
     /// When the name server cannot listen.
-    pub(super) fn start(live: &Arc<Live>, clocks: &Arc<Clocks>, ports: Ports) -> Result<Self, ListenError> {
+    pub(super) async fn start(
+        live: &Arc<Live>,
+        clocks: &Arc<Clocks>,
+        ports: Ports,
+    ) -> Result<Self, ListenError> {
         let settings = live.settings();
         let portal = PortalPages::new(Arc::clone(live), Arc::clone(clocks), ports.http, ports.https);
         let mut services = Self {
@@ -47,15 +51,15 @@ impl Services {
             portal: Arc::new(portal),
             claims: Arc::new(ClaimDesk::new(&settings.controller, Arc::clone(clocks))),
         };
-        services.serve_names(&settings)?;
+        services.serve_names(&settings).await?;
         services.announce(settings.mdns.as_ref());
         Ok(services)
     }
 
     /// Settings or names have changed.
-    pub(super) fn follow(&mut self) {
+    pub(super) async fn follow(&mut self) {
         let settings = self.live.settings();
-        if let Err(error) = self.serve_names(&settings) {
+        if let Err(error) = self.serve_names(&settings).await {
             warn!(kind = ?error.source.kind(), "an address of `dns.listen` cannot be listened on");
         }
         self.announce(settings.mdns.as_ref());
@@ -80,14 +84,16 @@ impl Services {
         self.name_server.iter().flat_map(NameServer::listening)
     }
 
-    fn serve_names(&mut self, settings: &Settings) -> Result<(), ListenError> {
+    async fn serve_names(&mut self, settings: &Settings) -> Result<(), ListenError> {
         if settings.dns.listen.is_empty() {
-            self.name_server = None;
+            if let Some(server) = self.name_server.take() {
+                server.shut_down().await;
+            }
             return Ok(());
         }
         let names = self.live.names();
         if let Some(server) = &mut self.name_server {
-            return server.reconfigure(&settings.dns, names, settings.probes);
+            return server.reconfigure(&settings.dns, names, settings.probes).await;
         }
         let clocks = Arc::clone(&self.clocks);
         self.name_server = Some(NameServer::start(&settings.dns, names, settings.probes, clocks)?);
