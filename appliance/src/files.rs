@@ -33,6 +33,14 @@ pub fn read(path: &Path, largest: usize) -> io::Result<Option<Zeroizing<Vec<u8>>
 /// # Errors
 /// When it cannot be written; the old content is there then.
 pub fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
+    rename(&prepare(path, contents, mode)?, path)
+}
+
+/// The first half of [`replace`]: the new content beside the old one, durable, to be renamed.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn prepare(path: &Path, contents: &[u8], mode: u32) -> io::Result<PathBuf> {
     let part = beside(path, ".part");
     let _ = fs::remove_file(&part);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&part)?;
@@ -40,8 +48,7 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
     let _ = file.set_permissions(Permissions::from_mode(mode));
     file.write_all(contents)?;
     file.sync_all()?;
-    fs::rename(&part, path)?;
-    sync_dir(path)
+    Ok(part)
 }
 
 /// Removes a file, if it is there, for good.

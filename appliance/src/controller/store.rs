@@ -87,28 +87,30 @@ impl Store {
     /// Somebody has claimed the box: the invitation goes from every copy, and so does what was kept aside.
     pub(super) fn claim<R: RngCore + CryptoRng>(&mut self, rng: &mut R) {
         self.state.claim();
-        let written = || {
-            // Twice, so that no copy with the invitation is left.
-            write(&self.dir, &self.state, &self.board, rng)?;
-            write(&self.dir, &self.state, &self.board, rng)?;
-            for name in [ASIDE, DAMAGED] {
-                files::remove(&self.dir.join(name))?;
-            }
+        let forget = |names: &[&str]| {
+            names.iter().try_for_each(|name| files::remove(&self.dir.join(name)))?;
             remove_dir(&self.dir.join(SERVE_ASIDE))
         };
-        let mut written = written;
-        self.unwritten = written().err();
+        // Twice, so that no copy with the invitation is left.
+        let mut write = || (0..2).try_for_each(|_| write(&self.dir, &self.state, &self.board, rng));
+        let written = write().or_else(|_| {
+            // A full disk: what is to go anyhow makes room.
+            forget(&[PREVIOUS, ASIDE, DAMAGED])?;
+            write()
+        });
+        self.unwritten = written.and_then(|()| forget(&[ASIDE, DAMAGED])).err();
     }
 }
 
 fn write<R: RngCore + CryptoRng>(dir: &Path, state: &BoxState, board: &Board, rng: &mut R) -> io::Result<()> {
     let current = dir.join(CURRENT);
-    let sealed = seal(state, board, rng);
+    // What may fail for want of room comes first, and has changed nothing then.
+    let part = files::prepare(&current, &seal(state, board, rng), 0o600)?;
     // Between these two steps the previous copy is the only one, and it is whole.
     if current.exists() {
         files::rename(&current, &dir.join(PREVIOUS))?;
     }
-    files::replace(&current, &sealed, 0o600)
+    files::rename(&part, &current)
 }
 
 /// What another board or another version wrote is kept; what is torn is kept for who wants to look.
@@ -351,6 +353,21 @@ mod tests {
         let store = Store::open(&missing, board("serial-1"), &mut OsRng);
         assert!(store.unwritten.is_some());
         assert!(!store.state.is_claimed());
+    }
+
+    #[test]
+    fn a_write_that_fails_changes_nothing() {
+        let dir = Dir::new("fails");
+        let mut store = dir.open("serial-1");
+        let before = store.state.clone();
+        // Stands in the way of what is written first.
+        fs::create_dir(dir.path("box.state.part")).expect("made");
+        store.claim(&mut OsRng);
+        assert!(store.unwritten.is_some());
+        assert_eq!(dir.open("serial-1").state, before);
+        fs::remove_dir(dir.path("box.state.part")).expect("removed");
+        store.claim(&mut OsRng);
+        assert!(store.unwritten.is_none() && dir.open("serial-1").state.is_claimed());
     }
 
     #[test]
