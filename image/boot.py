@@ -246,6 +246,9 @@ def tools_disk(arch):
 
 
 def interact(words, options):
+    if not options.no_cable:
+        ports = ", ".join(options.forward or ["8443:443", "8080:80"])
+        say(f"In half a minute or so, ports of 127.0.0.1 lead into the box: {ports}.")
     say("Ctrl-C stops it.")
     process = subprocess.Popen([*words, "-serial", "stdio"], start_new_session=False)
     try:
