@@ -31,6 +31,8 @@ const CONNECTIONS_PER_ADDRESS: usize = 8;
 const QUERIES_PER_CONNECTION: usize = 64;
 /// How long a connection may wait for the rest of a query, or for the next one (RFC 7766 section 6.2.3).
 const CONNECTION_IDLE: Duration = Duration::from_secs(10);
+/// How often to look for a port that is free for both protocols, where any will do.
+const TRIES: u32 = 8;
 /// How long to rest when the system is out of memory.
 const REST: Duration = Duration::from_millis(100);
 
@@ -125,11 +127,14 @@ impl NameServer {
     }
 
     fn listen(&mut self, wanted: SocketAddr) -> Result<(), ListenError> {
-        let error = |source| ListenError { key: KEY, address: wanted, source };
-        let socket = datagrams(wanted).map_err(error)?;
-        // With port 0 both have to get the same.
-        let address = socket.local_addr().map_err(error)?;
-        let listener = accept::listen_early(KEY, address)?;
+        let mut tries = 1..TRIES;
+        let (socket, listener, address) = loop {
+            match open(wanted) {
+                // With port 0 both get the same, and somebody else may have it for the other protocol.
+                Err(error) if wanted.port() == 0 && tries.next().is_some() => drop(error),
+                result => break result?,
+            }
+        };
         let udp = tokio::spawn(answer_datagrams(socket, Arc::clone(&self.shared)));
         let tcp = tokio::spawn(take(listener, Arc::clone(&self.shared), self.stopped.clone()));
         self.open.push(Listening { wanted, address, tasks: [udp, tcp] });
@@ -180,6 +185,15 @@ fn prefixes(settings: &DnsSettings) -> Vec<Prefix> {
         return hosts(settings).into_iter().map(Prefix::usual).collect();
     }
     settings.prefixes.clone()
+}
+
+/// Both sockets, on one port.
+fn open(wanted: SocketAddr) -> Result<(UdpSocket, TcpListener, SocketAddr), ListenError> {
+    let error = |source| ListenError { key: KEY, address: wanted, source };
+    let socket = datagrams(wanted).map_err(error)?;
+    let address = socket.local_addr().map_err(error)?;
+    let listener = accept::listen_early(KEY, address)?;
+    Ok((socket, listener, address))
 }
 
 fn datagrams(address: SocketAddr) -> io::Result<UdpSocket> {

@@ -78,7 +78,8 @@ async fn a_certificate_of_the_operator_is_shown_from_the_next_handshake_on() {
 async fn the_name_server_comes_and_goes() {
     let daemon = Daemon::start_as(TempDir::new(), &settings("listen = []"));
     assert!(daemon.name_servers().is_empty());
-    let free = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    // On an address that no other test uses, so that the port stays free.
+    let free = std::net::UdpSocket::bind("127.53.0.1:0").expect("a port");
     let address = free.local_addr().expect("an address");
     drop(free);
     daemon.reload(&settings(&format!("listen = \"{address}\"")));
