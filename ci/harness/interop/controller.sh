@@ -17,7 +17,11 @@ done
 box=$(mktemp -d) started=() passed=0 failed=0
 clean() {
     local pid
-    for pid in "${started[@]}" $(cat "$box"/run/*.pid 2>/dev/null); do kill "$pid" 2>/dev/null || true; done
+    # What was started in a namespace is the child of what is remembered.
+    for pid in "${started[@]}" $(cat "$box"/run/*.pid 2>/dev/null); do
+        pkill -P "$pid" 2>/dev/null || true
+        kill "$pid" 2>/dev/null || true
+    done
     for host in office phone bubble guest; do ip netns del "box-$host" 2>/dev/null || true; done
     rm -rf "$box"
 }
@@ -63,7 +67,7 @@ ip -n box-phone address add 192.0.2.9/24 dev eth0
 office() { ip netns exec box-office "$@"; }
 phone() { ip netns exec box-phone "$@"; }
 office dnsmasq --no-daemon --port=0 --interface=hub --bind-interfaces --dhcp-range=192.0.2.50,192.0.2.60,1h \
-    --dhcp-leasefile=/tmp/leases --pid-file= 2>/tmp/dnsmasq.log &
+    --dhcp-leasefile="$box/leases" --pid-file= >"$box/dnsmasq.log" 2>&1 &
 started+=($!)
 
 mkdir -p "$box"/{bin,boot/bulle,data/bulle,dev,run}
@@ -90,7 +94,7 @@ exit 0
 X
 chmod +x "$box/bin/systemctl"
 
-PATH=$box/bin:$PATH "$bulle" box --root "$box" 2>"$box/run/box.log" &
+PATH=$box/bin:$PATH "$bulle" box --root "$box" >/dev/null 2>"$box/run/box.log" &
 started+=($!)
 status() { "$bulle" box status --root "$box"; }
 in_status() { status | grep -q "$1"; }
@@ -106,8 +110,8 @@ address=$(grep -oE 'https://192[0-9.]+' "$card" | head -n 1)
 address=${address#https://}
 check "the card has the address of the lease" grep -qE '^192\.0\.2\.(5[0-9]|60)$' <<<"$address"
 
-phone curl --silent --max-time 10 -o /tmp/ca.crt "http://$address/ca.crt" || true
-get() { phone curl --silent --fail --max-time 10 --cacert /tmp/ca.crt --resolve "bulle.local:443:$address" "https://bulle.local$1"; }
+phone curl --silent --max-time 10 -o "$box/ca.crt" "http://$address/ca.crt" || true
+get() { phone curl --silent --fail --max-time 10 --cacert "$box/ca.crt" --resolve "bulle.local:443:$address" "https://bulle.local$1"; }
 check "a phone reads the page over TLS" get /
 check "a phone can ping the box" phone ping -c 1 -W 3 "$address"
 refused() { ! phone curl --silent --max-time 3 "http://$address:$1/" >/dev/null; }
@@ -122,7 +126,7 @@ until_true 10 phone curl --silent --max-time 2 -o /dev/null http://192.0.2.9/ ||
 check "the box begins no connection" silent
 
 code=$(sed -n 's/^ *Claim code  *//p' "$card" | tr -d '\r')
-claim() { phone curl --silent --max-time 10 --cacert /tmp/ca.crt --resolve "bulle.local:443:$address" -o /dev/null \
+claim() { phone curl --silent --max-time 10 --cacert "$box/ca.crt" --resolve "bulle.local:443:$address" -o /dev/null \
     -w '%{http_code}' -H 'content-type: application/json' -d "{\"code\":\"$1\"}" https://bulle.local/claim; }
 is() { [[ $1 == "$2" ]] || { echo "expected $2, got $1"; return 1; }; }
 check "a wrong code does not claim the box" is "$(claim 00000-00000)" 403

@@ -28,5 +28,6 @@ export const scenarios = {
   'own-names-ipv6': names.ownNamesIpv6,
   'two-boxes-one-lan': names.twoBoxes,
   'turn-interop': native.turnInterop,
+  'box-controller': native.controllerInterop,
   'phones-200': native.phones200,
 };

@@ -7,27 +7,37 @@ import { ORIGIN } from '../lib/box.mjs';
 
 const PHONES = process.env.BULLE_PHONES ?? '/ws/out/bin/amd64/phones';
 const TURN_ONLY = process.env.BULLE_TURN_ONLY ?? '/ws/out/bin/amd64/turn_only';
+const BULLE = process.env.BULLE ?? '/ws/out/bin/amd64/bulle';
 const COUNT = 200;
 
-export const turnInterop = {
-  about: 'coturn\'s clients are content with the TURN server of the box',
+// A script that tries our programs with other people's, in networks of its own.
+const interop = (script, about, program, missing, env) => ({
+  about,
   limit_s: 180,
   async run(t) {
-    expect(existsSync(TURN_ONLY), `${TURN_ONLY} is missing: ci/build tools makes it`);
-    // A network of its own, since the script's addresses are its own affair.
-    const script = new Service('unshare', ['--net', 'bash', '/ws/ci/harness/interop/turn.sh'], {
-      log: `${t.out}/turn.log`,
-      env: { ...process.env, BULLE_TURN_ONLY: TURN_ONLY },
+    expect(existsSync(program), `${program} is missing: ${missing} makes it`);
+    // Its addresses and mounts are its own affair.
+    const run = new Service('unshare', ['--net', '--mount', 'bash', `/ws/ci/harness/interop/${script}.sh`], {
+      log: `${t.out}/${script}.log`,
+      env: { ...process.env, [env]: program },
     });
     try {
-      const [, passed, failed] = await t.step('the script of all exchanges', () => script.line(/^(\d+) passed, (\d+) failed/, 170_000));
+      const [, passed, failed] = await t.step('the script of all exchanges', () => run.line(/^(\d+) passed, (\d+) failed/, 170_000));
       t.note('exchanges', Number(passed));
-      expect(failed === '0' && passed !== '0', `${failed} exchanges failed, ${passed} passed; see out/e2e/${t.name}/turn.log`);
+      expect(failed === '0' && passed !== '0', `${failed} exchanges failed, ${passed} passed; see out/e2e/${t.name}/${script}.log`);
     } finally {
-      await script.end();
+      await run.end();
     }
   },
-};
+});
+
+export const turnInterop = interop(
+  'turn', 'coturn\'s clients are content with the TURN server of the box', TURN_ONLY, 'ci/build tools', 'BULLE_TURN_ONLY',
+);
+
+export const controllerInterop = interop(
+  'controller', 'the controller of a box works with networkd and nft, between a network and a phone', BULLE, 'ci/build amd64', 'BULLE',
+);
 
 export const phones200 = {
   about: '200 native phones in pairs talk through one box',
