@@ -8,7 +8,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from . import board, build, drivers, lock, tree, trial
+from . import board, boot, build, drivers, lock, tree, trial
 from .common import TOP, Fault, say
 
 
@@ -68,6 +68,9 @@ def main():
         command = commands.add_parser(name)
         command.add_argument("board")
         command.set_defaults(run=action)
+    command = commands.add_parser("tools", help="the disk of test tools that ci/boot --test needs")
+    command.add_argument("arch")
+    command.set_defaults(run=lambda options: boot.tools_disk(options.arch))
     commands.add_parser("check").set_defaults(run=check)
     commands.add_parser("list").set_defaults(run=lambda _: print("\n".join(board.names())))
     options = parser.parse_args()

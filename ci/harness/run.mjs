@@ -1,10 +1,11 @@
 // The end-to-end scenarios: real browsers, the real daemon, in a network that ends at the bubble.
 //
-//   ci/e2e [NAME...] [--list] [--jobs N]
+//   ci/e2e [NAME...] [--list] [--jobs N] [--image | --no-image]
 //
-// NAME     only these scenarios, in the order given
-// --list   their names, and what each shows
-// --jobs   how many at a time (default: one per processor, at most 4); some run alone in any case
+// NAME        only these scenarios, in the order given
+// --list      their names, and what each shows
+// --jobs      how many at a time (default: one per processor, at most 4); some run alone in any case
+// --image     only those that boot an image of the box; --no-image: only the others
 //
 // Logs, and for a failure screenshots and traces, are in out/e2e/NAME/; the whole result is in
 // out/e2e/results.json. The last line is `N passed, N failed`.
@@ -16,6 +17,7 @@ import { OUT, runScenario } from './lib/scenario.mjs';
 import { scenarios } from './scenarios/all.mjs';
 
 const wanted = [];
+let image;
 let jobs = Math.min(4, availableParallelism());
 const args = process.argv.slice(2);
 while (args.length) {
@@ -25,11 +27,13 @@ while (args.length) {
     process.exit(0);
   } else if (arg === '--help' || arg === '-h') {
     const text = readFileSync(fileURLToPath(import.meta.url), 'utf8');
-    console.log(text.split('\n').slice(0, 11).map((line) => line.replace(/^\/\/ ?/, '')).join('\n'));
+    console.log(text.split('\n').slice(0, 12).map((line) => line.replace(/^\/\/ ?/, '')).join('\n'));
     process.exit(0);
   } else if (arg === '--jobs') {
     jobs = Number(args.shift());
     if (!(jobs >= 1 && jobs <= 16)) fail('--jobs wants a number from 1 to 16');
+  } else if (arg === '--image' || arg === '--no-image') {
+    image = arg === '--image';
   } else if (arg in scenarios) {
     wanted.push(arg);
   } else {
@@ -37,7 +41,8 @@ while (args.length) {
   }
 }
 
-const names = wanted.length ? wanted : Object.keys(scenarios);
+const names = (wanted.length ? wanted : Object.keys(scenarios))
+  .filter((name) => image === undefined || image === Boolean(scenarios[name].image));
 const results = [];
 const began = performance.now();
 const together = names.filter((name) => !scenarios[name].alone);

@@ -7,6 +7,7 @@ import * as pages from './pages.mjs';
 import * as sealed from './sealed.mjs';
 import * as native from './native.mjs';
 import * as names from './names.mjs';
+import * as box from './box.mjs';
 
 export const scenarios = {
   'direct-without-mdns': paths.directWithoutMdns,
@@ -30,4 +31,9 @@ export const scenarios = {
   'turn-interop': native.turnInterop,
   'box-controller': native.controllerInterop,
   'phones-200': native.phones200,
+  'box-wifi-join': box.wifiJoin,
+  'box-lan': box.lan,
+  'box-bad-config': box.badConfig,
+  'box-reproducible': box.reproducible,
+  'box-drivers': box.drivers,
 };
