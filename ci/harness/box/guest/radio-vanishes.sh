@@ -16,7 +16,7 @@ says_so() { status | grep -qi 'radio'; }
 check "the box says so" until_true 60 says_so
 serves() { curl --silent --fail --max-time 5 --insecure -o /dev/null https://127.0.0.1/; }
 check "it serves its page all the same" serves
-modprobe -d / mac80211_hwsim radios=2
+modprobe -d / mac80211_hwsim radios=3
 check "with the radio the access point comes back" until_true 90 on_air
 box systemctl restart bulle-box
 check "with a full disk the box starts again" until_true 90 box systemctl is-active --quiet bulle-box bulle
