@@ -64,13 +64,11 @@ def main():
     command.add_argument("--accept", action="store_true")
     command.set_defaults(run=build_one)
     for name, action in (("check-drivers", check_drivers), ("check-reproducible", check_reproducible),
-                         ("check-boot", lambda options: trial.check(board.load(options.board)))):
+                         ("check-boot", lambda options: trial.check(board.load(options.board))),
+                         ("tools", lambda options: boot.tools_disk(board.load(options.board).arch))):
         command = commands.add_parser(name)
         command.add_argument("board")
         command.set_defaults(run=action)
-    command = commands.add_parser("tools", help="the disk of test tools that ci/boot --test needs")
-    command.add_argument("arch")
-    command.set_defaults(run=lambda options: boot.tools_disk(options.arch))
     commands.add_parser("check").set_defaults(run=check)
     commands.add_parser("list").set_defaults(run=lambda _: print("\n".join(board.names())))
     options = parser.parse_args()
