@@ -33,7 +33,8 @@ pub struct Page {
 }
 
 /// What to show where the client should be.
-const WITHOUT_CLIENT: &str = include_str!("without-client.html");
+const WITHOUT_CLIENT: &str = "This build of bulle has no web client: it was made without the page that people use.\n\
+                              ci/build makes the client first, then the daemon with it.\n";
 
 /// The whole of what is served over TLS.
 pub fn router(page: Page) -> Router {
@@ -69,12 +70,7 @@ async fn answer(State(page): State<Arc<Page>>, request: Request<Body>) -> Respon
 fn file(path: &str, request: &Request<Body>) -> Response<Body> {
     match assets::find(path) {
         Some(file) => assets::respond(file, request.headers()),
-        None if path == "/" => {
-            let mut response = Response::new(Body::from(WITHOUT_CLIENT));
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            response
-        }
+        None if path == "/" => plain(StatusCode::OK, WITHOUT_CLIENT),
         None => plain(StatusCode::NOT_FOUND, "there is no such page\n"),
     }
 }

@@ -245,13 +245,15 @@ fn own_addresses(value: &DeValue<'_>) -> Option<Vec<SocketAddr>> {
     addresses(value).filter(|all| all.iter().all(|address| !address.ip().is_unspecified()))
 }
 
-fn interface(text: &str) -> Option<String> {
-    let good = |byte: u8| byte.is_ascii_graphic() && byte != b'/' && byte != b':';
-    ((1..=LONGEST_INTERFACE).contains(&text.len()) && text.bytes().all(good) && text != "." && text != "..")
-        .then(|| text.to_owned())
+/// The name of a network interface. The kernel allows more than this; nothing that names one does, and a
+/// name goes into files of other programs.
+pub(crate) fn interface(text: &str) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let fits = (1..=LONGEST_INTERFACE).contains(&text.len()) && text.bytes().all(plain);
+    (fits && !matches!(text, "." | "..")).then(|| text.to_owned())
 }
 
-fn probes(value: &DeValue<'_>) -> Option<Probes> {
+pub(crate) fn probes(value: &DeValue<'_>) -> Option<Probes> {
     let word = value.as_str()?;
     Probes::ALL.into_iter().find(|probes| probes.as_str() == word)
 }

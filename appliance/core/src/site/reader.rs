@@ -2,14 +2,11 @@
 
 use super::{Fixed, KEYS, LONGEST_FILE_NAME, Lan, ModeWish, Site, TlsFiles};
 use crate::prefix::Prefix;
+use crate::settings::SettingsError;
 use crate::settings::reader::{self, Reader};
-use crate::settings::{Probes, SettingsError};
 use crate::wifi::{BandWish, ChannelWish, Country, Policy, SecurityWish, Ssid};
 use std::net::IpAddr;
 use toml::de::{DeTable, DeValue};
-
-/// Longest name of a network interface, without the final zero (`IFNAMSIZ`).
-const LONGEST_INTERFACE: usize = 15;
 
 pub(super) fn read(text: &str) -> Result<Site, SettingsError> {
     Reader::read(text, KEYS, site)
@@ -30,7 +27,7 @@ fn site(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Site {
         mode: reader.take(root, "", "mode", mode).unwrap_or_default(),
         wifi,
         ssid: reader.take(root, "wifi", "ssid", ssid),
-        probes: reader.take(root, "wifi", "probes", probes),
+        probes: reader.take(root, "wifi", "probes", reader::probes),
         lan: lan(reader, root),
         tls: tls(reader, root),
         log_level: reader.take(root, "log", "level", reader::level),
@@ -117,11 +114,6 @@ fn security(value: &DeValue<'_>) -> Option<SecurityWish> {
     }
 }
 
-fn probes(value: &DeValue<'_>) -> Option<Probes> {
-    let word = value.as_str()?;
-    Probes::ALL.into_iter().find(|probes| probes.as_str() == word)
-}
-
 fn boolean(value: &DeValue<'_>) -> Option<bool> {
     value.as_bool()
 }
@@ -132,12 +124,8 @@ fn integer(value: &DeValue<'_>, range: std::ops::RangeInclusive<u16>) -> Option<
     range.contains(&number).then_some(number)
 }
 
-/// The kernel refuses names with a slash, blanks or a colon, and the two that mean directories.
 fn interface(value: &DeValue<'_>) -> Option<String> {
-    let name = value.as_str()?;
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let fits = (1..=LONGEST_INTERFACE).contains(&name.len()) && name.bytes().all(allowed);
-    (fits && !matches!(name, "." | ".." | "lo")).then(|| name.to_owned())
+    reader::interface(value.as_str()?).filter(|name| name != "lo")
 }
 
 /// `Some(None)` is "dhcp".

@@ -295,24 +295,21 @@ impl AccessPoint {
 
     /// Time has come.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.poll_timeout().is_none_or(|due| now < due) {
+            return;
+        }
         match &mut self.state {
-            State::Absent { again } if now >= *again => self.locate(),
-            State::Pause { until, next } if now >= *until => {
+            State::Absent { .. } => self.locate(),
+            State::Pause { next, .. } => {
                 let next = *next;
                 self.begin(next);
             }
-            State::Rising { beat, feeling: feeling @ false, .. }
-            | State::Up { beat, feeling: feeling @ false, .. }
-                if now >= *beat =>
-            {
+            State::Rising { feeling, .. } | State::Up { feeling, .. } => {
                 *feeling = true;
                 self.effect = Some(Effect::Feel);
             }
-            State::Absent { .. }
-            | State::Pause { .. }
-            | State::Rising { .. }
-            | State::Up { .. }
-            | State::Locating
+            // These wait for an answer, not for a time.
+            State::Locating
             | State::Starting
             | State::ChangingKeys { .. }
             | State::Ending { .. }
