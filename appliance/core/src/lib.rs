@@ -76,10 +76,11 @@ pub mod fuzzing {
 
     /// No bytes but those that were sealed open, in any place; what is inside reads back the same.
     pub fn box_state(data: &[u8]) {
-        use crate::firstboot::{Board, BoxState, Copies, Restored, inspect, open, restore};
+        use crate::firstboot::{Board, BoxState, Copies, Restored, inspect, open, restore, salvage};
         let board = Board::without_serial();
         let _ = inspect(data);
         assert!(open(data, &board).is_err());
+        assert_eq!(salvage(data, data.len(), &board), None);
         let (current, previous) = data.split_at(data.len() / 2);
         let copies = Copies { current: Some(current), previous: Some(previous), aside: Some(data) };
         assert!(matches!(restore(&copies, &board), Restored::StartNew(Some(_))));

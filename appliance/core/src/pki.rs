@@ -221,6 +221,12 @@ pub fn plan(
     Ok(Plan { writes, ca, scope, leaf, ca_is_new, ca_is_over, names_left_out, addresses_left_out })
 }
 
+/// Whether what is stored is complete: an authority, and a certificate that it vouches for, each with its key.
+#[must_use]
+pub fn is_settled(stored: &Stored) -> bool {
+    stored::authority(stored).is_ok_and(|ca| ca.is_some_and(|ca| stored::leaf(stored, &ca).is_some()))
+}
+
 /// The latest moment that what is stored shows to have passed: that of making the certificate, or its authority.
 /// `None` without either, or when they are damaged.
 #[must_use]

@@ -61,7 +61,7 @@ impl Store {
                 return Self::with(dir, board, state, None, true, done);
             }
             Restored::StartNew(lost) => {
-                let state = BoxState { secrets: Secrets::generate(rng) };
+                let state = BoxState::new(Secrets::generate(rng));
                 (state, lost, true, lost.map_or(Ok(()), |lost| put_aside(dir, lost)))
             }
         };

@@ -1,6 +1,7 @@
 //! The state as bytes: a CBOR map with small numbers as keys (RFC 8949), so that an older box reads past what a
 //! newer one has added.
 
+use super::served::{LARGEST_SERVED, Served, ServedFile};
 use super::{Invitation, Secrets, Ula};
 use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
@@ -8,16 +9,28 @@ use std::convert::Infallible;
 use zeroize::Zeroizing;
 
 /// Largest state, in bytes.
-pub const LARGEST_STATE: usize = 2048;
+pub const LARGEST_STATE: usize = 1024 + ServedFile::ALL.len() * (LARGEST_SERVED + 8);
+/// The number of the first file of the daemon; the others follow in their order.
+const FIRST_SERVED: u8 = 16;
 
 /// All that the controller keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoxState {
     /// What was made at the first start. Without an invitation the box has been claimed.
     pub secrets: Secrets,
+    /// What the daemon keeps.
+    pub served: Served,
+    /// How often it has been written: of two whole copies, the one with the higher number is the newer one.
+    pub writes: u64,
 }
 
 impl BoxState {
+    /// Of a box that starts for the first time.
+    #[must_use]
+    pub fn new(secrets: Secrets) -> Self {
+        Self { secrets, served: Served::default(), writes: 0 }
+    }
+
     /// Whether somebody has claimed this box.
     #[must_use]
     pub const fn is_claimed(&self) -> bool {
@@ -34,7 +47,8 @@ impl BoxState {
         let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST_STATE));
         let mut encoder = Encoder::new(&mut *bytes);
         let mut write = || -> Result<(), minicbor::encode::Error<Infallible>> {
-            encoder.map(if secrets.invitation.is_some() { 8 } else { 5 })?;
+            let files = u64::try_from(self.served.files().count()).unwrap_or_default();
+            encoder.map(files + if secrets.invitation.is_some() { 9 } else { 6 })?;
             encoder.u8(0)?.str(&secrets.wifi_key)?;
             encoder.u8(1)?.str(&secrets.suffix)?;
             encoder.u8(2)?.bytes(&secrets.ula.0)?;
@@ -44,6 +58,12 @@ impl BoxState {
                 encoder.u8(5)?.str(&invitation.claim_code)?;
                 encoder.u8(6)?.bytes(&invitation.claim_salt)?;
                 encoder.u8(7)?.bytes(invitation.bubble.as_ref())?;
+            }
+            encoder.u8(8)?.u64(self.writes)?;
+            for (number, file) in (FIRST_SERVED..).zip(ServedFile::ALL) {
+                if let Some(bytes) = self.served.get(file) {
+                    encoder.u8(number)?.bytes(bytes)?;
+                }
             }
             Ok(())
         };
@@ -70,7 +90,14 @@ impl BoxState {
                 5 => fields.claim_code = Some(text(&mut decoder, 8..=64)?),
                 6 => fields.claim_salt = Some(array(&mut decoder)?),
                 7 => fields.bubble = Some(array(&mut decoder)?),
-                _ => skip(&mut decoder)?,
+                8 => fields.writes = Some(decoder.u64().ok()?),
+                _ => match served(key) {
+                    Some(file) => {
+                        let bytes = Zeroizing::new(decoder.bytes().ok()?.to_vec());
+                        fields.served.put(file, bytes).then_some(())?;
+                    }
+                    None => skip(&mut decoder)?,
+                },
             }
         }
         (decoder.position() == bytes.len()).then(|| fields.state())?
@@ -87,6 +114,8 @@ struct Fields {
     claim_code: Option<Zeroizing<String>>,
     claim_salt: Option<Zeroizing<[u8; 16]>>,
     bubble: Option<Zeroizing<[u8; 32]>>,
+    writes: Option<u64>,
+    served: Served,
 }
 
 impl Fields {
@@ -106,8 +135,13 @@ impl Fields {
             machine_id: self.machine_id?,
             identity: self.identity?,
         };
-        Some(BoxState { secrets })
+        Some(BoxState { secrets, served: self.served, writes: self.writes? })
     }
+}
+
+/// The file of the daemon that has this number.
+fn served(key: u8) -> Option<ServedFile> {
+    ServedFile::ALL.get(usize::from(key.checked_sub(FIRST_SERVED)?)).copied()
 }
 
 /// Printable ASCII, as all texts of ours are.
@@ -130,11 +164,16 @@ fn skip(decoder: &mut Decoder<'_>) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::firstboot::tests::served;
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
 
     fn state() -> BoxState {
-        BoxState { secrets: Secrets::generate(&mut ChaCha20Rng::seed_from_u64(1)) }
+        BoxState {
+            writes: 7,
+            served: served(1),
+            ..BoxState::new(Secrets::generate(&mut ChaCha20Rng::seed_from_u64(1)))
+        }
     }
 
     #[test]

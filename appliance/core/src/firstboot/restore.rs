@@ -49,6 +49,8 @@ pub enum Lost {
     Damaged,
     /// A newer version wrote it. It is kept aside.
     Newer,
+    /// The disk was damaged, and there is no copy on it. Nobody knows whether there was one.
+    Unreadable,
 }
 
 impl fmt::Display for Lost {
@@ -65,6 +67,11 @@ impl fmt::Display for Lost {
             Self::Newer => {
                 "A newer version of Bulle has written the secrets of this box, and this one cannot read them. \
                  It starts as a new box; with the newer version the old one is there again."
+            }
+            Self::Unreadable => {
+                "The disk of this box was damaged. If the box was in use before, nothing of it could be saved, and it \
+                 is a new box with new secrets now: phones have to join again with the new key. If this happens \
+                 twice, replace the disk."
             }
         })
     }

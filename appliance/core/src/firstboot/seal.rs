@@ -160,7 +160,7 @@ pub fn seal<R: RngCore + CryptoRng>(state: &BoxState, board: &Board, rng: &mut R
     let length = u16::try_from(body.len() + GCM_TAG).unwrap_or(u16::MAX);
     file.extend(length.to_be_bytes());
     let cipher = Aes256Gcm::new(Key::<Aes256Gcm>::from_slice(derived.key.as_ref()));
-    // It fails beyond 64 GiB; a state has two KiB.
+    // It fails beyond 64 GiB; a state has some KiB.
     let tag =
         cipher.encrypt_in_place_detached(Nonce::from_slice(&nonce), &file, &mut body).unwrap_or_default();
     file.extend(body.iter());
@@ -201,6 +201,13 @@ pub fn open(file: &[u8], board: &Board) -> Result<BoxState, OpenError> {
         )
         .map_err(|_| OpenError::Damaged)?;
     BoxState::from_cbor(&body).ok_or(OpenError::Damaged)
+}
+
+/// The file that these bytes begin with, by what it says of its own length. Whether it is whole is another question.
+pub(super) fn prefix(bytes: &[u8]) -> Option<&[u8]> {
+    let header = bytes.get(..HEADER)?.strip_prefix(MAGIC)?;
+    let length = usize::from(u16::from_be_bytes(*header.last_chunk()?));
+    bytes.get(..HEADER + length + CHECKSUM)
 }
 
 struct Parts<'a> {

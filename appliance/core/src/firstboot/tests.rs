@@ -8,7 +8,29 @@ fn rng(seed: u64) -> ChaCha20Rng {
 }
 
 fn state(seed: u64) -> BoxState {
-    BoxState { secrets: Secrets::generate(&mut rng(seed)) }
+    BoxState { served: served(seed), ..BoxState::new(Secrets::generate(&mut rng(seed))) }
+}
+
+/// An authority of its own for each seed, made once: that takes a while.
+pub(super) fn served(seed: u64) -> Served {
+    use crate::names::DnsName;
+    use crate::pki::{Identity, Stored, plan};
+    use base::UnixSeconds;
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+    static MADE: Mutex<BTreeMap<u64, Served>> = Mutex::new(BTreeMap::new());
+    let make = || {
+        let now = UnixSeconds(1_800_000_000);
+        let names = DnsName::parse("bulle.internal").into_iter().collect();
+        let identity = Identity { names, ..Identity::default() };
+        let plan = plan(&Stored::default(), &identity, now, now).expect("an authority");
+        let mut served = Served::default();
+        for write in &plan.writes {
+            assert!(served.put(ServedFile::Pki(write.file), write.contents.clone()));
+        }
+        served
+    };
+    MADE.lock().expect("a lock").entry(seed).or_insert_with(make).clone()
 }
 
 fn board(serial: &str) -> Board {
@@ -129,9 +151,37 @@ fn a_box_starts_anew_for_a_reason_that_it_can_tell() {
     assert_eq!(from(Some(&foreign), None, None), Restored::StartNew(Some(Lost::OtherBoard)));
     assert_eq!(from(Some(b""), Some(&foreign), None), Restored::StartNew(Some(Lost::OtherBoard)));
     assert_eq!(from(Some(b""), None, None), Restored::StartNew(Some(Lost::Damaged)));
-    for lost in [Lost::OtherBoard, Lost::Damaged, Lost::Newer] {
+    for lost in [Lost::OtherBoard, Lost::Damaged, Lost::Newer, Lost::Unreadable] {
         assert!(lost.to_string().ends_with('.'));
     }
+}
+
+#[test]
+fn the_newest_state_of_this_board_is_found_on_a_damaged_disk() {
+    let mine = board("10000000abcdef01");
+    let file = |seed, writes, board: &Board| seal(&BoxState { writes, ..state(seed) }, board, &mut rng(seed));
+    let mut disk = vec![0xa5; 200 * SALVAGE_STEP];
+    let mut lay = |block: usize, bytes: &[u8]| {
+        let at = block * SALVAGE_STEP;
+        disk[at..at + bytes.len()].copy_from_slice(bytes);
+    };
+    lay(3, &file(1, 4, &mine));
+    lay(20, &file(2, 6, &mine));
+    lay(40, &file(3, 5, &mine));
+    lay(60, &file(4, 9, &board("10000000abcdef02")));
+    // The newest one of all lost one of its blocks.
+    let newest = file(5, 8, &mine);
+    lay(80, &newest);
+    lay(81, &[0; SALVAGE_STEP]);
+    // A file's first bytes and nothing else, at the end of the disk.
+    lay(199, &newest[..SALVAGE_STEP]);
+    let found = salvage(&disk, disk.len(), &mine);
+    assert_eq!(found, Some(BoxState { writes: 6, ..state(2) }));
+    // Where only some of them begin.
+    let found = salvage(&disk, 20 * SALVAGE_STEP, &mine);
+    assert_eq!(found, Some(BoxState { writes: 4, ..state(1) }));
+    assert_eq!(salvage(&disk[1..], disk.len(), &mine), None, "files begin at blocks");
+    assert_eq!(salvage(&disk, disk.len(), &Board::without_serial()), None);
 }
 
 proptest! {
