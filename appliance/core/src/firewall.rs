@@ -144,6 +144,9 @@ fn bubble_in(bubble: &Bubble) -> String {
          meta l4proto {{ tcp, udp }} th dport 53 update @ask4 {{ ip saddr limit rate over 100/second burst 300 packets }} drop\n\
          meta l4proto {{ tcp, udp }} th dport 53 update @ask6 {{ ip6 saddr limit rate over 100/second burst 300 packets }} drop\n\
          meta l4proto {{ tcp, udp }} th dport 53 accept\n\
+         # Many phones try private DNS first (RFC 7858, RFC 9250), and ask in the clear as soon as they hear no.\n\
+         tcp dport 853 limit rate 200/second burst 400 packets reject with tcp reset\n\
+         udp dport 853 limit rate 200/second burst 400 packets reject\n\
          # What is left hears at once that nobody is there.\n\
          meta l4proto tcp limit rate 100/second reject with tcp reset\n\
          meta l4proto udp limit rate 100/second reject",
