@@ -14,7 +14,6 @@ use rustix::thread::{
 use std::io;
 use std::path::Path;
 use tokio::process::{Child, Command};
-use tracing::warn;
 
 /// What hostapd needs: to command the radio, and to send and receive frames of keys.
 const NEEDED: CapabilitySet = CapabilitySet::NET_ADMIN.union(CapabilitySet::NET_RAW);
@@ -28,9 +27,14 @@ pub(super) struct Owner {
 
 impl Owner {
     /// The user of this name, where there is one and we may become it.
-    pub(super) fn find(name: &str) -> Option<Self> {
-        let user = User::from_name(name).ok().flatten().filter(|_| nix::unistd::geteuid().is_root())?;
-        Some(Self { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
+    ///
+    /// # Errors
+    /// When it cannot be found out whether there is one: that is no reason to do without.
+    pub(super) fn find(name: &str) -> io::Result<Option<Self>> {
+        if !nix::unistd::geteuid().is_root() {
+            return Ok(None);
+        }
+        Ok(User::from_name(name)?.map(|user| Self { uid: user.uid.as_raw(), gid: user.gid.as_raw() }))
     }
 
     /// Gives it a file.
@@ -39,7 +43,8 @@ impl Owner {
     }
 }
 
-/// Starts `command` with as little as it needs. Without root there is nothing to give up.
+/// Starts `command` with as little as it needs, or not at all: what reads the words of strangers gets no more.
+/// Without root there is nothing to give up.
 pub(super) fn spawn(command: &mut Command, owner: Option<Owner>) -> io::Result<Child> {
     if !nix::unistd::geteuid().is_root() {
         return command.spawn();
@@ -48,10 +53,9 @@ pub(super) fn spawn(command: &mut Command, owner: Option<Owner>) -> io::Result<C
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             let _entered = runtime.enter();
-            // A Wi-Fi with a stronger hostapd is better than none; the check of an image looks at this.
-            if let Err(error) = give_up(owner) {
-                warn!(%error, "hostapd keeps more rights than it needs");
-            }
+            give_up(owner).map_err(|error| {
+                io::Error::new(error.kind(), format!("its rights cannot be taken away: {error}"))
+            })?;
             command.spawn()
         });
         thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that starts hostapd has failed")))

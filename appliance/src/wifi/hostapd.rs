@@ -84,7 +84,7 @@ impl Hostapd {
         interface: &str,
     ) -> io::Result<Self> {
         let paths = Paths::new(dirs);
-        let owner = Owner::find(dirs.user);
+        let owner = Owner::find(dirs.user)?;
         // hostapd passes through to what is its own, and sees nothing else.
         private_dir(&dirs.run, if owner.is_some() { 0o711 } else { 0o700 })?;
         end_stale(&paths).await;

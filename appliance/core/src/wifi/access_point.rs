@@ -83,7 +83,7 @@ pub enum Failure {
     HostapdSilent,
     /// hostapd runs, and the network does not come up.
     NotEnabled(Complaint),
-    /// hostapd cannot be started at all.
+    /// hostapd cannot be started at all, or not with as few rights as it needs.
     HostapdMissing,
 }
 

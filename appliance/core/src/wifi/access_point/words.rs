@@ -22,9 +22,10 @@ impl fmt::Display for Failure {
                 f.write_str("The Wi-Fi service of this box hangs. It is being started again.")
             }
             Self::NotEnabled(complaint) => write!(f, "The Wi-Fi does not come up: {complaint}."),
-            Self::HostapdMissing => {
-                f.write_str("The program hostapd cannot be started, so this system is not complete.")
-            }
+            Self::HostapdMissing => f.write_str(
+                "The Wi-Fi service of this box cannot be started safely, so there is no Wi-Fi. Its system is not \
+                 complete: flash it again.",
+            ),
         }
     }
 }
