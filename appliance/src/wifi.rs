@@ -20,7 +20,7 @@ mod sysfs;
 
 pub use show::show;
 
-use appliance_core::wifi::{Credentials, Event, Plan, Policy, RadioFacts, Refusal};
+use appliance_core::wifi::{Credentials, Event, Plan, Policy, RadioFacts, Refusal, Ssid};
 use driver::{Driver, Order, RealRadio};
 use std::io;
 use std::path::PathBuf;
@@ -76,14 +76,14 @@ pub fn probe(dirs: &Dirs) -> io::Result<Vec<RadioFacts>> {
 }
 
 /// Everything before the start: switches radios on, names the country, listens for a moment to what is on
-/// the air, and decides. Takes up to four seconds, usually half of one.
+/// the air, also for another network of the name that it will have, and decides. Takes up to four seconds, usually half of one.
 ///
 /// # Errors
 /// When no radio can be an access point as the policy wants, or the kernel cannot be asked.
-pub async fn prepare(dirs: &Dirs, policy: &Policy) -> Result<Plan, PrepareError> {
+pub async fn prepare(dirs: &Dirs, policy: &Policy, ssid: &Ssid) -> Result<Plan, PrepareError> {
     let hostapd = hostapd::ask_version(dirs).await;
-    let (dirs, policy) = (dirs.clone(), policy.clone());
-    tokio::task::spawn_blocking(move || radios::prepare(&dirs, &policy, hostapd))
+    let (dirs, policy, ssid) = (dirs.clone(), policy.clone(), ssid.clone());
+    tokio::task::spawn_blocking(move || radios::prepare(&dirs, &policy, &ssid, hostapd))
         .await
         .map_err(io::Error::other)?
 }

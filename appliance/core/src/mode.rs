@@ -263,7 +263,8 @@ fn wanted(facts: &Facts, current: Option<Decision>) -> (Decision, Duration) {
         return lan(Reason::CableHasNetwork, CABLE_LASTS);
     }
     // A radio was all that was missing.
-    let waited_for = current.is_some_and(|current| current.reason == Reason::NoRadio);
+    let missing = |reason| matches!(reason, Reason::NoRadio | Reason::RadioUnable);
+    let waited_for = current.is_some_and(|current| missing(current.reason));
     let lasts = if waited_for { RADIO_LASTS } else { SILENCE_LASTS };
     (Decision { mode: Mode::Wifi, reason: Reason::CableHasNone(facts.cable) }, lasts)
 }

@@ -26,6 +26,6 @@ pub mod policy;
 
 pub use access_point::{Event, Failure};
 pub use credentials::{CredentialError, Credentials, Passphrase, PersonKey, Ssid};
-pub use decide::{Notice, Plan, Refusal, Security, Surroundings, Survey, choose, decide};
+pub use decide::{Choice, Notice, Plan, Refusal, Security, Surroundings, Survey, choose, decide};
 pub use facts::{Band, Interface, RadioFacts, RadioId};
 pub use policy::{BandWish, ChannelWish, Country, Policy, SecurityWish};

@@ -3,8 +3,13 @@
 use super::world::World;
 use crate::wifi::{self, AccessPoint, Dirs, PrepareError};
 use appliance_core::mode;
-use appliance_core::wifi::{Credentials, Event, Plan, Policy};
+use appliance_core::wifi::{Credentials, Event, Failure, Plan, Policy, RadioFacts};
+use base::Instant;
+use std::time::Duration;
 use tracing::{info, warn};
+
+/// How long a radio that is gone may take to be back before another one takes its place.
+const GONE_LASTS: Duration = Duration::from_secs(5);
 
 /// What the radio is doing.
 #[derive(Debug)]
@@ -14,7 +19,11 @@ pub(super) struct Radio {
     /// Why there is no access point although one was wanted.
     refused: Option<String>,
     /// Why nobody can join at the moment.
-    failure: Option<String>,
+    failure: Option<Failure>,
+    /// What the kernel said last while nothing ran, or while the radio was gone.
+    known: Vec<RadioFacts>,
+    /// Since when the radio has been gone while another one could be used.
+    replaceable: Option<Instant>,
     /// Why the access point is full.
     full: bool,
     on_air: bool,
@@ -32,6 +41,8 @@ impl Radio {
             running: None,
             refused: None,
             failure: None,
+            known: Vec::new(),
+            replaceable: None,
             full: false,
             on_air: false,
             stations: 0,
@@ -39,27 +50,45 @@ impl Radio {
         }
     }
 
-    /// Asks the kernel what is there.
-    pub(super) fn look(&mut self) {
-        if self.running.is_some() {
+    /// Asks the kernel what is there, unless an access point is well.
+    pub(super) fn look(&mut self, now: Instant) {
+        let gone = self.failure == Some(Failure::RadioGone);
+        if self.running.is_some() && !gone {
+            self.replaceable = None;
             return;
         }
-        self.seen = match wifi::probe(&self.dirs) {
-            Ok(radios) if radios.is_empty() => mode::Radio::Absent,
-            Ok(radios) if radios.iter().any(|radio| radio.access_point) => mode::Radio::Able,
-            Ok(_) => mode::Radio::Unable,
-            Err(_) => mode::Radio::Absent,
+        let radios = wifi::probe(&self.dirs).unwrap_or_default();
+        let able = radios.iter().any(|radio| radio.access_point);
+        self.seen = match radios.as_slice() {
+            [] => mode::Radio::Absent,
+            _ if able => mode::Radio::Able,
+            _ => mode::Radio::Unable,
         };
-        // Another radio may do what this one could not.
-        if self.seen == mode::Radio::Absent {
-            self.refused = None;
+        // The same radio is taken back without a new decision, by who keeps the access point up.
+        let back = self.plan().is_some_and(|plan| radios.iter().any(|radio| plan.fits(radio)));
+        if gone && able && !back {
+            self.replaceable.get_or_insert(now);
+        } else {
+            self.replaceable = None;
         }
+        // Another radio, or the same in another state, may do what was refused.
+        if radios != self.known {
+            self.refused = None;
+            self.known = radios;
+        }
+    }
+
+    /// Whether the radio has been gone for long enough, and another one can take its place.
+    #[must_use]
+    pub(super) fn wants_another(&self, now: Instant) -> bool {
+        self.replaceable.is_some_and(|since| now >= since + GONE_LASTS)
     }
 
     /// What the decision needs to know.
     #[must_use]
     pub(super) fn fact(&self) -> mode::Radio {
         match (&self.running, &self.failure) {
+            (Some(_), Some(Failure::RadioGone)) => mode::Radio::Absent,
             (Some(_), Some(_)) => mode::Radio::Failed,
             (Some(_), None) => mode::Radio::Able,
             (None, _) if self.refused.is_some() => mode::Radio::Unable,
@@ -75,14 +104,18 @@ impl Radio {
     /// Begins to be an access point.
     pub(super) async fn start(&mut self, policy: &Policy, credentials: Credentials) {
         self.stop().await;
-        match wifi::prepare(&self.dirs, policy).await {
+        match wifi::prepare(&self.dirs, policy, &credentials.ssid).await {
             Ok(plan) => {
                 info!("starting the access point");
                 let running = AccessPoint::start(plan.clone(), credentials, self.dirs.clone());
                 (self.refused, self.failure) = (None, None);
                 self.running = Some((plan, running));
             }
-            Err(error @ PrepareError::Refused(_)) => self.refused = Some(error.to_string()),
+            Err(error @ PrepareError::Refused(_)) => {
+                self.refused = Some(error.to_string());
+                // Switching radios on and naming the country has changed what the kernel says.
+                self.known = wifi::probe(&self.dirs).unwrap_or_default();
+            }
             Err(error @ PrepareError::Kernel(_)) => {
                 warn!("the kernel could not be asked about radios");
                 self.refused = Some(error.to_string());
@@ -96,6 +129,7 @@ impl Radio {
             running.stop().await;
         }
         (self.on_air, self.stations, self.full, self.failure) = (false, 0, false, None);
+        self.replaceable = None;
     }
 
     /// Waits for news and takes it in. Never returns while there is no access point.
@@ -110,7 +144,7 @@ impl Radio {
             }
             Some(Event::Full { stations }) => (self.stations, self.full) = (stations, true),
             Some(Event::Failed(failure)) => {
-                (self.on_air, self.stations, self.failure) = (false, 0, Some(failure.to_string()));
+                (self.on_air, self.stations, self.failure) = (false, 0, Some(failure));
             }
             None => {
                 self.running = None;
@@ -151,7 +185,12 @@ impl Radio {
         });
         let notices = self.plan().map(|plan| plan.notices.as_slice()).unwrap_or_default();
         let notices = notices.iter().map(ToString::to_string);
-        self.refused.iter().chain(&self.failure).cloned().chain(full).chain(notices)
+        self.refused
+            .clone()
+            .into_iter()
+            .chain(self.failure.map(|failure| failure.to_string()))
+            .chain(full)
+            .chain(notices)
     }
 
     /// Whether something keeps phones from joining.

@@ -156,7 +156,7 @@ impl Controller {
 
     /// Looks at everything once, and does what follows from it.
     async fn turn(&mut self) {
-        self.radio.look();
+        self.radio.look(self.clocks.now());
         self.links = links(self.world.sys());
         self.told = Told::read(&self.world);
         if self.told.claimed && !self.store.state.is_claimed() {
@@ -189,7 +189,7 @@ impl Controller {
                 Mode::Wifi => {
                     let range = self.choose_range();
                     let moved = self.range.replace(range).is_some_and(|before| before != range);
-                    if changed || moved || !self.radio.runs() {
+                    if changed || moved || !self.radio.runs() || self.radio.wants_another(now) {
                         self.start_radio().await;
                     }
                 }

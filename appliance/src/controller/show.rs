@@ -59,6 +59,7 @@ impl Controller {
         let status = Status {
             decision: self.decision.map(|decision| decision.to_string()),
             radio: self.radio.plan().map(ToString::to_string),
+            choice: self.radio.plan().map(|plan| plan.choice.to_string()),
             on_air: self.radio.on_air(),
             stations: self.radio.stations(),
             cable: match (self.cable(), self.cable().is_some_and(|link| link.routable().next().is_some())) {

@@ -17,6 +17,8 @@ pub struct Status {
     pub decision: Option<String>,
     /// The access point, as its plan says; `None` while there is none.
     pub radio: Option<String>,
+    /// Why this radio and no other.
+    pub choice: Option<String>,
     /// Whether phones can join.
     pub on_air: bool,
     /// Phones on the Wi-Fi.
@@ -40,6 +42,9 @@ impl Status {
         if let Some(radio) = &self.radio {
             let _ =
                 writeln!(text, "radio     {radio}, {}", if self.on_air { "on air" } else { "not on air" });
+            if let Some(choice) = &self.choice {
+                let _ = writeln!(text, "chosen    {choice}");
+            }
             let _ = writeln!(text, "stations  {}", self.stations);
         }
         let _ = writeln!(text, "cable     {}", self.cable);

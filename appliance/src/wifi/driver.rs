@@ -8,7 +8,7 @@ use super::{Dirs, radios, sysfs};
 use crate::clocks::Clocks;
 use appliance_core::wifi::access_point::{AccessPoint, Complaint, Effect, Located, Pulse, RadioPulse};
 use appliance_core::wifi::hostapd::Status;
-use appliance_core::wifi::{Credentials, Event, Interface, Plan, RadioId};
+use appliance_core::wifi::{Credentials, Event, Interface, Plan};
 use std::future::pending;
 use std::io;
 use std::sync::Arc;
@@ -42,19 +42,18 @@ pub(super) trait Radio: Send + Sync + 'static {
 /// The radio of a plan, on this machine.
 pub(super) struct RealRadio {
     dirs: Dirs,
-    radio: RadioId,
-    name: Option<String>,
+    plan: Plan,
 }
 
 impl RealRadio {
     pub(super) fn new(plan: &Plan, dirs: Dirs) -> Self {
-        Self { dirs, radio: plan.radio.clone(), name: plan.interface.clone() }
+        Self { dirs, plan: plan.clone() }
     }
 }
 
 impl Radio for RealRadio {
     fn locate(&self) -> io::Result<Option<Interface>> {
-        radios::locate(&self.dirs, &self.radio, self.name.as_deref())
+        radios::locate(&self.dirs, &self.plan)
     }
 
     fn pulse(&self, interface: &Interface) -> io::Result<Option<RadioPulse>> {
@@ -62,7 +61,7 @@ impl Radio for RealRadio {
     }
 
     fn rebind(&self) -> io::Result<()> {
-        sysfs::rebind(&self.dirs.sys, &self.radio)
+        sysfs::rebind(&self.dirs.sys, &self.plan.radio)
     }
 }
 

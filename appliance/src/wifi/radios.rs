@@ -6,7 +6,7 @@ use super::{Dirs, PrepareError};
 use appliance_core::wifi::access_point::{RadioPulse, Traffic};
 use appliance_core::wifi::decide::{Surroundings, Survey};
 use appliance_core::wifi::nl80211::{self, LinkChange, Request, Wiphys};
-use appliance_core::wifi::{BandWish, Country, Interface, Plan, Policy, RadioFacts, RadioId, choose, decide};
+use appliance_core::wifi::{BandWish, Country, Interface, Plan, Policy, RadioFacts, Ssid, choose, decide};
 use std::io;
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ const DOMAIN_PATIENCE: Duration = Duration::from_millis(1500);
 const DOMAIN_BEAT: Duration = Duration::from_millis(50);
 /// For so long a scan of a few channels may take.
 const SCAN_PATIENCE: Duration = Duration::from_millis(1500);
+/// What was heard longer ago, in milliseconds, belongs to another scan.
+const FRESH: u32 = 3000;
 /// The channels that are listened to: those among which is chosen.
 const FREQUENCIES_2: [u16; 3] = [2412, 2437, 2462];
 const FREQUENCIES_5: [u16; 4] = [5180, 5200, 5220, 5240];
@@ -53,6 +55,7 @@ fn domain(netlink: &mut Netlink, phy: u32) -> Option<Country> {
 pub(super) fn prepare(
     dirs: &Dirs,
     policy: &Policy,
+    ssid: &Ssid,
     hostapd: Option<(u16, u16)>,
 ) -> Result<Plan, PrepareError> {
     let Some(mut netlink) = Netlink::open()? else {
@@ -66,15 +69,17 @@ pub(super) fn prepare(
     }
     set_domain(&mut netlink, policy.country, &radios)?;
     let radios = probe_with(&mut netlink, dirs)?;
-    let mut around = Surroundings { hostapd, surveys: Vec::new() };
+    let mut around = Surroundings { hostapd, ..Surroundings::default() };
     let first = choose(&radios, &around, policy)?;
     let Some(chosen) = radios.iter().find(|radio| radio.id == first.radio) else { return Ok(first) };
     let interface = interface(&mut netlink, dirs, chosen)?;
     // Whatever can be heard on the radio that it will be; deaf is no reason to stay silent.
     if let Some(interface) = &interface {
-        around.surveys = listen(&mut netlink, interface, policy).unwrap_or_default();
+        let heard = listen(&mut netlink, interface, policy, ssid);
+        (around.surveys, around.name_heard) = heard.unwrap_or_default();
     }
     let mut plan = decide(chosen, &around, policy)?;
+    plan.choice = first.choice;
     plan.interface = interface.map(|interface| interface.name);
     Ok(plan)
 }
@@ -108,7 +113,13 @@ fn set_domain(netlink: &mut Netlink, country: Option<Country>, radios: &[RadioFa
 }
 
 /// Listens to the channels among which is chosen, without sending anything.
-fn listen(netlink: &mut Netlink, interface: &Interface, policy: &Policy) -> io::Result<Vec<Survey>> {
+/// Gives back how busy they are, and whether another network of our name is there.
+fn listen(
+    netlink: &mut Netlink,
+    interface: &Interface,
+    policy: &Policy,
+    ssid: &Ssid,
+) -> io::Result<(Vec<Survey>, bool)> {
     let frequencies: &[u16] = match policy.band {
         BandWish::Auto | BandWish::Band2 => &FREQUENCIES_2,
         BandWish::Band5 => &FREQUENCIES_5,
@@ -127,28 +138,30 @@ fn listen(netlink: &mut Netlink, interface: &Interface, policy: &Policy) -> io::
             surveys.push(Survey { frequency: *frequency, ..Survey::default() });
         }
     }
+    let mut name_heard = false;
     netlink.ask(Request::Networks { index }, |frame| {
-        let Some(bss) = nl80211::networks(frame) else { return };
+        let Some(bss) = nl80211::networks(frame, ssid, FRESH) else { return };
+        name_heard |= bss.named_as_ours;
         if let Some(survey) = surveys.iter_mut().find(|survey| survey.frequency == bss.frequency) {
             survey.networks = survey.networks.saturating_add(1);
         }
     })?;
-    Ok(surveys)
+    Ok((surveys, name_heard))
 }
 
-/// The interface of a radio that may have been away: at its place, or the only one with its driver. It is given
-/// the name of before, since others know it by that.
-pub(super) fn locate(dirs: &Dirs, wanted: &RadioId, name: Option<&str>) -> io::Result<Option<Interface>> {
+/// The interface of the plan's radio, which may have been away: at its place, if what is there now can do what was
+/// decided. It is given the name of before, since others know it by that.
+/// Any other radio needs a decision of its own.
+pub(super) fn locate(dirs: &Dirs, plan: &Plan) -> io::Result<Option<Interface>> {
     let Some(mut netlink) = Netlink::open()? else { return Ok(None) };
     let radios = probe_with(&mut netlink, dirs)?;
-    let mut alike = radios.iter().filter(|radio| radio.id.driver == wanted.driver);
-    let only = alike.next().filter(|_| alike.next().is_none());
-    let Some(radio) = radios.iter().find(|radio| radio.id == *wanted).or(only) else { return Ok(None) };
+    let Some(radio) = radios.iter().find(|radio| plan.fits(radio)) else { return Ok(None) };
     if let Some(phy) = Phy::find(&dirs.sys, radio.phy).filter(|_| radio.soft_blocked) {
         phy.unblock()?;
     }
     let mut found = interface(&mut netlink, dirs, radio)?;
-    if let (Some(found), Some(name)) = (&mut found, name.filter(|name| !taken(dirs, name))) {
+    let name = plan.interface.as_deref().filter(|name| !taken(dirs, name));
+    if let (Some(found), Some(name)) = (&mut found, name) {
         netlink::change_link(found.index, LinkChange::Rename(name))?;
         name.clone_into(&mut found.name);
     }

@@ -20,7 +20,7 @@ pub fn show(dirs: &Dirs, policy: &Policy, out: &mut impl Write) -> io::Result<()
     if all.is_empty() {
         return writeln!(out, "{}", appliance_core::wifi::Refusal::NoRadio);
     }
-    let around = Surroundings { hostapd, surveys: Vec::new() };
+    let around = Surroundings { hostapd, ..Surroundings::default() };
     all.iter().try_for_each(|facts| radio(facts, &around, policy, out))
 }
 

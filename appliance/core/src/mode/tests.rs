@@ -157,12 +157,14 @@ fn a_radio_that_fails_is_given_up_after_a_minute_and_taken_back() {
 
 #[test]
 fn a_radio_that_is_plugged_in_later_is_used_soon() {
-    let none = facts(ModeWish::Auto, Radio::Absent, Cable::Unplugged);
-    let mut machine = running(none);
-    machine.handle_facts(Facts { radio: Radio::Able, ..none }, at(100));
-    assert_eq!(machine.poll_timeout(), Some(at(105)));
-    machine.handle_timeout(at(105));
-    assert_eq!(machine.poll_effect(), Some(wifi(Reason::CableHasNone(Cable::Unplugged))));
+    for radio in [Radio::Absent, Radio::Unable] {
+        let none = facts(ModeWish::Auto, radio, Cable::Unplugged);
+        let mut machine = running(none);
+        machine.handle_facts(Facts { radio: Radio::Able, ..none }, at(100));
+        assert_eq!(machine.poll_timeout(), Some(at(105)), "{radio:?}");
+        machine.handle_timeout(at(105));
+        assert_eq!(machine.poll_effect(), Some(wifi(Reason::CableHasNone(Cable::Unplugged))));
+    }
 }
 
 #[test]

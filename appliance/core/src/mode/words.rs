@@ -27,8 +27,10 @@ impl fmt::Display for Reason {
             Self::CableHasNone(Cable::Unplugged) => "no cable is plugged in.",
             Self::CableHasNone(Cable::Silent | Cable::Network) => "no network answers on the cable.",
             Self::PhonesOn => "phones are on it. It serves the network of the cable once they are gone.",
-            Self::NoRadio => "no Wi-Fi radio was found.",
-            Self::RadioUnable => "the Wi-Fi radio cannot make a network.",
+            Self::NoRadio => "no Wi-Fi radio was found. An adapter that is plugged in later is used.",
+            Self::RadioUnable => {
+                "the Wi-Fi radio cannot make a network. Another adapter that is plugged in is used."
+            }
             Self::RadioFailed => "the Wi-Fi radio has failed and did not come back.",
         })
     }

@@ -1,13 +1,16 @@
 //! The decision: one radio, one policy, one plan; or the reason why there is none.
 
 mod channel;
+mod choice;
 mod security;
 #[cfg(test)]
 mod tests;
 mod words;
 
+pub use choice::{Choice, Merit, choose};
 pub use security::{Pmf, Security};
 
+use super::facts::Channel;
 use super::{Band, Country, Policy, RadioFacts, RadioId};
 
 /// Stations that a radio carries whose driver does everything in software, as far as we promise.
@@ -24,6 +27,8 @@ pub struct Surroundings {
     pub hostapd: Option<(u16, u16)>,
     /// How busy channels are, where that was measured; at most one entry per channel.
     pub surveys: Vec<Survey>,
+    /// Whether another network of the same name was heard.
+    pub name_heard: bool,
 }
 
 /// How busy a channel is.
@@ -82,6 +87,8 @@ pub struct Plan {
     pub own_sme: bool,
     /// What the owner should know; at most [`MOST_NOTICES`].
     pub notices: Vec<Notice>,
+    /// Why this radio and no other.
+    pub choice: Choice,
 }
 
 /// Generations of 802.11 beyond the first.
@@ -131,6 +138,8 @@ pub enum Notice {
         /// The number.
         most: u16,
     },
+    /// Another network near has the same name.
+    NameHeard,
 }
 
 /// Why 5 GHz is not possible.
@@ -210,6 +219,9 @@ pub fn decide(facts: &RadioFacts, around: &Surroundings, policy: &Policy) -> Res
     let security = security::decide(facts, around, policy.security, &mut notices)?;
     let spot = channel::decide(facts, around, policy, &mut notices)?;
     let stations = stations(facts, policy, &mut notices);
+    if around.name_heard {
+        notices.push(Notice::NameHeard);
+    }
     Ok(Plan {
         radio: facts.id.clone(),
         interface: facts.interface.as_ref().map(|interface| interface.name.clone()),
@@ -223,40 +235,21 @@ pub fn decide(facts: &RadioFacts, around: &Surroundings, policy: &Policy) -> Res
         isolation: policy.isolation,
         own_sme: facts.own_sme,
         notices,
+        choice: Choice::default(),
     })
 }
 
-/// Chooses among several radios: the safest, then the one that carries most, then the kernel's first.
-///
-/// # Errors
-/// When none of them can be an access point: the reason of the one that came closest.
-pub fn choose(radios: &[RadioFacts], around: &Surroundings, policy: &Policy) -> Result<Plan, Refusal> {
-    let mut best: Result<Plan, Refusal> = Err(Refusal::NoRadio);
-    for facts in radios {
-        let next = decide(facts, around, policy);
-        let better = match (&best, &next) {
-            (Ok(best), Ok(next)) => (next.security, next.stations) > (best.security, best.stations),
-            (Err(_), Ok(_)) => true,
-            (Err(best), Err(next)) => closeness(*next) > closeness(*best),
-            (Ok(_), Err(_)) => false,
-        };
-        if better {
-            best = next;
-        }
-    }
-    best
-}
-
-/// How close a refused radio came to being an access point: the higher, the more there is for the owner to do.
-const fn closeness(refusal: Refusal) -> u8 {
-    match refusal {
-        Refusal::NoRadio => 0,
-        Refusal::NoAccessPointMode => 1,
-        Refusal::NoWpa2 => 2,
-        Refusal::NoChannel { .. } => 3,
-        Refusal::NoWpa3(_) => 4,
-        Refusal::CountryNeeded => 5,
-        Refusal::SwitchedOff => 6,
+impl Plan {
+    /// Whether this plan can be carried out on `facts`: the same place may hold another radio after a while.
+    #[must_use]
+    pub fn fits(&self, facts: &RadioFacts) -> bool {
+        let channel = facts.band(self.band).and_then(|band| band.channel(self.channel));
+        facts.id == self.radio
+            && facts.access_point
+            && !facts.hard_blocked
+            && facts.own_sme == self.own_sme
+            && security::fits(self.security, facts)
+            && channel.is_some_and(Channel::free)
     }
 }
 

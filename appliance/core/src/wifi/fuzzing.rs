@@ -4,24 +4,25 @@ use super::decide::{Surroundings, decide};
 use super::facts::{MOST_CHANNELS, MOST_COMBINATIONS, MOST_RADIOS};
 use super::hostapd::{News, complaint, message, status, version};
 use super::nl80211::{Frames, Wiphys, carrier, domain, family, networks, survey};
-use super::{Policy, RadioFacts};
+use super::{Policy, RadioFacts, Ssid};
 
 /// Whatever a datagram of the kernel holds, reading it ends, stays within its limits, and makes no plan to send
 /// where that is not allowed.
 pub fn nl80211(data: &[u8]) {
     let mut wiphys = Wiphys::default();
     let mut surveys = Vec::new();
+    let Ok(ssid) = Ssid::new("Bulle") else { return };
     for frame in Frames::new(data).flatten() {
         wiphys.handle(&frame);
         survey(&frame, &mut surveys);
-        let _ = (family(&frame), domain(&frame), networks(&frame), frame.error());
+        let _ = (family(&frame), domain(&frame), networks(&frame, &ssid, 1000), frame.error());
         if let Some(carrier) = carrier(&frame) {
             assert!((1..=15).contains(&carrier.interface.name.len()));
         }
     }
     let radios = wiphys.finish();
     assert!(radios.len() <= MOST_RADIOS && surveys.len() <= MOST_CHANNELS);
-    let around = Surroundings { hostapd: None, surveys };
+    let around = Surroundings { surveys, ..Surroundings::default() };
     for facts in &radios {
         bounded(facts);
         if let Ok(plan) = decide(facts, &around, &Policy::default()) {

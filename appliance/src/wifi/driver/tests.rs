@@ -5,7 +5,7 @@
 use super::*;
 use appliance_core::wifi::access_point::{Failure, Traffic};
 use appliance_core::wifi::{
-    Band, Country, Passphrase, PersonKey, Security, Ssid,
+    Band, Choice, Country, Passphrase, PersonKey, RadioId, Security, Ssid,
     decide::{Modes, Pmf, Width},
 };
 use std::fs;
@@ -144,6 +144,7 @@ fn plan() -> Plan {
         isolation: true,
         own_sme: false,
         notices: vec![],
+        choice: Choice::default(),
     }
 }
 

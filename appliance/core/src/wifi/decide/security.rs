@@ -70,6 +70,15 @@ pub(super) fn decide(
     }
 }
 
+/// Whether a radio can still do what was decided for the one in its place.
+pub(super) const fn fits(security: Security, facts: &RadioFacts) -> bool {
+    let protected = match security {
+        Security::Wpa2(pmf) => matches!(pmf, Pmf::Off) || facts.bip,
+        Security::Wpa2AndWpa3 | Security::Wpa3 => facts.bip && (!facts.own_sme || facts.sae_offload),
+    };
+    facts.ccmp && protected
+}
+
 fn wpa2(pmf: Pmf, notices: &mut Vec<Notice>) -> Security {
     if pmf == Pmf::Off {
         notices.push(Notice::NoManagementProtection);

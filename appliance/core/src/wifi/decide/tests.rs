@@ -7,7 +7,7 @@ const FRANCE: Option<Country> = Country::new("FR");
 const AMERICA: Option<Country> = Country::new("US");
 
 fn around() -> Surroundings {
-    Surroundings { hostapd: Some((2, 10)), surveys: vec![] }
+    Surroundings { hostapd: Some((2, 10)), ..Surroundings::default() }
 }
 
 fn plan(facts: &RadioFacts, policy: &Policy) -> Plan {
@@ -79,7 +79,7 @@ fn who_asks_for_wpa3_only_gets_it_or_nothing() {
             Err(Refusal::NoWpa3(Wpa3Obstacle::ManagementProtection)),
         ),
     ] {
-        let around = Surroundings { hostapd, surveys: vec![] };
+        let around = Surroundings { hostapd, ..Surroundings::default() };
         assert_eq!(decide(&facts, &around, &policy).map(|plan| plan.security), expected);
     }
 }
@@ -190,7 +190,7 @@ fn the_quietest_of_the_channels_that_do_not_overlap_is_chosen() {
             busy: *busy,
             networks: *networks,
         });
-        let around = Surroundings { hostapd: None, surveys: surveys.collect() };
+        let around = Surroundings { surveys: surveys.collect(), ..Surroundings::default() };
         decide(&facts, &around, &Policy::default()).unwrap().channel
     };
     assert_eq!(heard(&[]), 1);
@@ -214,7 +214,7 @@ fn forty_megahertz_need_a_free_neighbour_and_eighty_all_four() {
     let at = |band: &mut BandFacts, number| -> usize {
         band.channels.iter().position(|channel| channel.number() == Some(number)).unwrap()
     };
-    let set = |number, change: &'static dyn Fn(&mut crate::wifi::facts::Channel)| {
+    let set = |number, change: &'static dyn Fn(&mut Channel)| {
         move |band: &mut BandFacts| {
             let at = at(band, number);
             change(&mut band.channels[at]);
@@ -281,6 +281,72 @@ fn among_several_radios_the_safest_wins_then_the_roomiest() {
 }
 
 #[test]
+fn the_choice_does_not_depend_on_the_order_in_which_radios_are_named_and_says_why() {
+    let numbered = |facts: RadioFacts, phy: u32| RadioFacts {
+        id: RadioId { device: format!("device-{phy}"), ..facts.id },
+        phy,
+        ..facts
+    };
+    let world = Domain::World;
+    let with = |radios: &[RadioFacts], policy: &Policy| {
+        let plan = choose(radios, &around(), policy).unwrap();
+        let mut turned = radios.to_vec();
+        turned.reverse();
+        assert_eq!(choose(&turned, &around(), policy).unwrap(), plan);
+        (plan.radio.device, plan.choice.merit, plan.choice.to_string())
+    };
+    let ours = |radios: &[RadioFacts]| with(radios, &Policy::default());
+    let same = [2, 0, 1].map(|phy| numbered(fixtures::hwsim(world), phy));
+    let text = "the first of 3 radios, others are as good";
+    assert_eq!(ours(&same), ("device-0".into(), Merit::First, text.into()));
+    let safer = [numbered(fixtures::cyw43455(world), 0), numbered(fixtures::mt7921u(world), 1)];
+    assert_eq!(ours(&safer), ("device-1".into(), Merit::Security, "the safest of 2 radios".into()));
+    let roomier = [numbered(fixtures::mt7921u(world), 0), numbered(fixtures::hwsim(world), 1)];
+    assert_eq!(ours(&roomier).1, Merit::Stations);
+    let narrow = RadioFacts { band5: None, ..numbered(fixtures::hwsim(Domain::Europe), 0) };
+    let wide = numbered(fixtures::hwsim(Domain::Europe), 1);
+    let both = [narrow, wide.clone()];
+    assert_eq!(with(&both, &in_country(Country::new("FR"))).1, Merit::Bands);
+    let five = Policy { band: BandWish::Band5, ..in_country(Country::new("FR")) };
+    let (device, merit, _) = with(&both, &five);
+    assert_eq!((device.as_str(), merit), ("device-1", Merit::BandWish));
+    let deaf = RadioFacts { access_point: false, ..numbered(fixtures::hwsim(world), 0) };
+    let (device, merit, _) = ours(&[deaf, wide.clone()]);
+    assert_eq!((device.as_str(), merit), ("device-1", Merit::OnlyOne));
+    assert_eq!(ours(&[wide]).2, "the only radio of this box");
+}
+
+#[test]
+fn another_network_of_the_same_name_is_said() {
+    let around = Surroundings { name_heard: true, ..around() };
+    let plan = decide(&fixtures::hwsim(Domain::World), &around, &Policy::default()).unwrap();
+    let said = plan.notices.iter().find(|notice| **notice == Notice::NameHeard).unwrap().to_string();
+    assert!(said.contains("same name") && said.contains("`wifi.ssid`"), "{said}");
+}
+
+#[test]
+fn a_plan_fits_the_radio_it_was_made_for_and_none_that_can_less() {
+    let facts = fixtures::hwsim(Domain::World);
+    let plan = plan(&facts, &Policy::default());
+    assert!(plan.fits(&facts));
+    let spoilt: [fn(&mut RadioFacts); 8] = [
+        |facts| facts.id.device.push('x'),
+        |facts| facts.access_point = false,
+        |facts| facts.hard_blocked = true,
+        |facts| facts.own_sme = true,
+        |facts| facts.bip = false,
+        |facts| facts.ccmp = false,
+        |facts| facts.band2 = None,
+        |facts| facts.band2.as_mut().unwrap().channels[0].no_ir = true,
+    ];
+    for (number, spoil) in spoilt.into_iter().enumerate() {
+        let mut other = facts.clone();
+        spoil(&mut other);
+        assert!(!plan.fits(&other), "{number}");
+    }
+}
+
+#[test]
 fn a_radio_whose_access_point_shares_its_channel_is_known() {
     assert!(fixtures::ax200().one_channel_only());
     assert!(fixtures::cyw43455(Domain::World).one_channel_only());
@@ -332,7 +398,8 @@ mod any {
     proptest! {
         #[test]
         fn no_plan_ever_sends_where_it_may_not(facts in radio(), policy in policy(), old in any::<bool>()) {
-            let around = Surroundings { hostapd: Some(if old { (2, 10) } else { (2, 11) }), surveys: vec![] };
+            let hostapd = Some(if old { (2, 10) } else { (2, 11) });
+            let around = Surroundings { hostapd, name_heard: old, ..Surroundings::default() };
             if let Ok(plan) = decide(&facts, &around, &policy) {
                 let band = facts.band(plan.band).unwrap();
                 let channel = band.channel(plan.channel).unwrap();

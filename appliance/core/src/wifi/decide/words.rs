@@ -1,6 +1,8 @@
 //! The decision in words for the person who owns the box: what is, why, and what would change it.
 
-use super::{Band5Obstacle, ChannelObstacle, Notice, Plan, Pmf, Refusal, Security, Width, Wpa3Obstacle};
+use super::{
+    Band5Obstacle, ChannelObstacle, Choice, Merit, Notice, Plan, Pmf, Refusal, Security, Width, Wpa3Obstacle,
+};
 use std::fmt;
 
 impl fmt::Display for Security {
@@ -31,6 +33,20 @@ impl fmt::Display for Plan {
             "{}, channel {} ({} wide), {}, at most {} devices at a time",
             self.band, self.channel, self.width, self.security, self.stations
         )
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.radios, self.merit) {
+            (0 | 1, _) => f.write_str("the only radio of this box"),
+            (radios, Merit::OnlyOne) => write!(f, "the only one of {radios} radios that can do this"),
+            (radios, Merit::Security) => write!(f, "the safest of {radios} radios"),
+            (radios, Merit::BandWish) => write!(f, "of {radios} radios the one that can be on 5 GHz"),
+            (radios, Merit::Stations) => write!(f, "of {radios} radios the one that carries most devices"),
+            (radios, Merit::Bands) => write!(f, "of {radios} radios the one with most bands"),
+            (radios, Merit::First) => write!(f, "the first of {radios} radios, others are as good"),
+        }
     }
 }
 
@@ -104,6 +120,10 @@ impl fmt::Display for Notice {
                 f,
                 "This radio does not say how many devices it carries at a time; {most} are let in, which is \
                  careful."
+            ),
+            Self::NameHeard => f.write_str(
+                "Another Wi-Fi near this box has the same name, so phones may join the wrong one. Give this box \
+                 another `name` or `wifi.ssid` in bulle.toml.",
             ),
         }
     }

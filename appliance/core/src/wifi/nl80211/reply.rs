@@ -1,9 +1,9 @@
 //! What the kernel answers, except for radios, which have a file of their own.
 
 use super::{Attributes, Frame};
-use crate::wifi::Country;
 use crate::wifi::decide::Survey;
 use crate::wifi::facts::{Interface, MOST_CHANNELS};
+use crate::wifi::{Country, Ssid};
 
 /// Names of interfaces have at most so many characters.
 pub(super) const MOST_NAME: usize = 15;
@@ -72,13 +72,34 @@ pub fn domain(frame: &Frame<'_>) -> Option<Country> {
 pub struct Bss {
     /// In MHz.
     pub frequency: u16,
+    /// Phones would take it for ours.
+    pub named_as_ours: bool,
 }
 
-/// Reads one answer to [`Request::Networks`](super::Request::Networks).
+/// Reads one answer to [`Request::Networks`](super::Request::Networks). Of its name nothing is kept but whether it is
+/// `ours`. What was heard longer than `since` milliseconds ago is left out: it may be our own, of before.
 #[must_use]
-pub fn networks(frame: &Frame<'_>) -> Option<Bss> {
+pub fn networks(frame: &Frame<'_>, ours: &Ssid, since: u32) -> Option<Bss> {
     let bss = frame.attributes().get(47)?.nested();
-    Some(Bss { frequency: u16::try_from(bss.get(2)?.u32()?).ok()? })
+    if bss.get(10).and_then(super::message::Value::u32).is_some_and(|ago| ago > since) {
+        return None;
+    }
+    // Of the last answer or beacon, and of the last beacon; not every network has both.
+    let elements = [6, 11].into_iter().filter_map(|kind| bss.get(kind)).map(super::message::Value::bytes);
+    let named_as_ours = elements.filter_map(name_in).any(|name| name == ours.expose().as_bytes());
+    Some(Bss { frequency: u16::try_from(bss.get(2)?.u32()?).ok()?, named_as_ours })
+}
+
+/// The name among a network's elements (IEEE 802.11, 9.4.2.1 and 9.4.2.2).
+fn name_in(mut elements: &[u8]) -> Option<&[u8]> {
+    while let [id, length, rest @ ..] = elements {
+        let (value, after) = rest.split_at_checked(usize::from(*length))?;
+        if *id == 0 {
+            return Some(value);
+        }
+        elements = after;
+    }
+    None
 }
 
 /// Reads one answer to [`Request::Survey`](super::Request::Survey) into `surveys`; full means that it is

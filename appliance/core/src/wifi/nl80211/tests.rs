@@ -62,7 +62,28 @@ fn the_other_answers_of_a_real_kernel_are_read() {
     let mut surveys = vec![];
     frames(SURVEY).iter().for_each(|frame| survey(frame, &mut surveys));
     assert!(surveys.iter().any(|survey| survey.frequency == 2437 && survey.busy.is_some()), "{surveys:?}");
-    assert_eq!(frames(NETWORK).iter().filter_map(networks).collect::<Vec<_>>(), [Bss { frequency: 2437 }]);
+    let name = crate::wifi::Ssid::new("nobody's").unwrap();
+    let heard: Vec<_> = frames(NETWORK).iter().filter_map(|frame| networks(frame, &name, u32::MAX)).collect();
+    assert_eq!(heard, [Bss { frequency: 2437, named_as_ours: false }]);
+}
+
+#[test]
+fn of_a_network_that_was_heard_nothing_is_kept_but_whether_it_has_our_name() {
+    let ours = crate::wifi::Ssid::new("Bulle").unwrap();
+    let heard = |elements: u16, bytes: &[u8], ago: u32| {
+        let bss = [number(2, 2437), number(10, ago), attribute(elements, bytes)].concat();
+        let message = generic(34, &[attribute(47, &bss)]);
+        networks(&frames(&message)[0], &ours, 3000).map(|bss| bss.named_as_ours)
+    };
+    for elements in [6, 11] {
+        assert_eq!(heard(elements, b"\x01\x01\x82\x00\x05Bulle\x03\x01\x06", 100), Some(true));
+        assert_eq!(heard(elements, b"\x00\x06Bulle2", 100), Some(false));
+        assert_eq!(heard(elements, b"\x00\x04Bull", 100), Some(false));
+        // Elements that end too early, and none at all.
+        assert_eq!(heard(elements, b"\x01\x01\x82\x00\x05Bul", 100), Some(false));
+        assert_eq!(heard(elements, b"", 100), Some(false));
+    }
+    assert_eq!(heard(6, b"\x00\x05Bulle", 3001), None, "that may have been this box, earlier");
 }
 
 #[test]
