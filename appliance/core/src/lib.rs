@@ -16,12 +16,14 @@ pub mod firstboot;
 #[cfg(test)]
 mod golden;
 pub mod lan;
+pub mod light;
 pub mod mode;
 pub mod names;
 pub mod network;
 pub mod pki;
 pub mod portal;
 pub mod prefix;
+pub mod retry;
 pub mod settings;
 pub mod site;
 pub mod wifi;

@@ -12,12 +12,14 @@
 mod daemon;
 mod networkd;
 mod range;
+mod sockets;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use daemon::{Serve, settings};
 pub use networkd::{File, files};
 pub use range::{MOST_NETWORKS, Range, choose};
+pub use sockets::{Socket, Sockets};
 
 use crate::firstboot::Ula;
 use crate::site::Fixed;
@@ -35,6 +37,8 @@ pub struct Plan {
     pub bubble: Option<Bubble>,
     /// The cable; `None` where there is no socket for one.
     pub cable: Option<Cable>,
+    /// Other sockets: kept on, so that a cable in them is seen, and without any address.
+    pub spare: Vec<String>,
 }
 
 /// The bubble's own network.

@@ -2,6 +2,7 @@
 
 use super::boot_partition::BootPartition;
 use super::commands;
+use super::services::{Asked, NETWORK, SERVE, SERVE_ANEW};
 use super::world::World;
 use crate::files;
 use crate::host;
@@ -11,6 +12,7 @@ use appliance_core::network::{self, Plan, Serve};
 use appliance_core::pki::Supplied;
 use appliance_core::settings::HostFacts;
 use appliance_core::site::TlsFiles;
+use base::Instant;
 use nix::unistd::{Gid, Group, Uid, User, chown};
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -25,8 +27,6 @@ const SERVE_USER: &str = "bulle";
 const OURS: &str = "-bulle-";
 /// Largest file of the owner's certificate that is taken.
 const LARGEST_PEM: usize = 64 * 1024;
-/// The service that serves.
-const SERVE_UNIT: &str = "bulle.service";
 
 /// The owner's certificate.
 #[derive(Clone, Debug)]
@@ -45,6 +45,9 @@ pub(super) struct Applier {
     rules: Option<String>,
     settings: Option<String>,
     bubble: Option<bool>,
+    network: Asked,
+    serve: Asked,
+    serve_anew: Asked,
     /// Why the packet filter is not as it should be, if so. What was in force before still is.
     pub(super) filter_failed: Option<io::Error>,
 }
@@ -78,6 +81,9 @@ impl Applier {
             rules: None,
             settings: None,
             bubble: None,
+            network: Asked::new(NETWORK),
+            serve: Asked::new(SERVE),
+            serve_anew: Asked::new(SERVE_ANEW),
             filter_failed: None,
         })
     }
@@ -86,7 +92,25 @@ impl Applier {
     ///
     /// # Errors
     /// When a file cannot be written; it is tried again the next time.
-    pub(super) async fn apply(&mut self, plan: &Plan, serve: &Serve) -> io::Result<()> {
+    pub(super) async fn apply(&mut self, plan: &Plan, serve: &Serve, now: Instant) -> io::Result<()> {
+        let written = self.write(plan, serve).await;
+        for asked in [&mut self.network, &mut self.serve, &mut self.serve_anew] {
+            asked.turn(now).await;
+        }
+        written
+    }
+
+    /// Whether something is not as it should be although it was tried.
+    pub(super) const fn is_wrong(&self) -> bool {
+        self.filter_failed.is_some() || self.is_refused()
+    }
+
+    /// Whether a service has refused its settings several times; which it is stands in the log.
+    pub(super) const fn is_refused(&self) -> bool {
+        self.network.is_refused() || self.serve.is_refused() || self.serve_anew.is_refused()
+    }
+
+    async fn write(&mut self, plan: &Plan, serve: &Serve) -> io::Result<()> {
         let rules = ruleset(plan);
         if self.rules.as_ref() != Some(&rules) || self.filter_failed.is_some() {
             self.filter_failed = commands::run("nft", &["-f", "-"], &rules).await.err();
@@ -97,9 +121,12 @@ impl Applier {
                 }
             }
         }
-        if self.write_networkd(plan)? {
-            systemctl(&["reload-or-restart", "systemd-networkd.service"]).await;
+        let written = self.write_networkd(plan);
+        // Also when only some of the files could be written: it must not stay with half of them for ever.
+        if !matches!(written, Ok(false)) {
+            self.network.want();
         }
+        written?;
         let host = HostFacts { ipv6: host::facts().ipv6, state_dir: serve.state_dir.clone() };
         let settings = network::settings(plan, serve).resolve(&host).to_string();
         if self.settings.as_ref() != Some(&settings) {
@@ -110,10 +137,8 @@ impl Applier {
             match self.bubble.replace(bubble) {
                 // It starts by itself once the controller is ready.
                 None => {}
-                Some(before) if before == bubble => {
-                    systemctl(&["kill", "--kill-whom=main", "--signal=HUP", SERVE_UNIT]).await;
-                }
-                Some(_) => systemctl(&["try-restart", SERVE_UNIT]).await,
+                Some(before) if before == bubble => self.serve.want(),
+                Some(_) => self.serve_anew.want(),
             }
             self.settings = Some(settings);
         }
@@ -170,20 +195,8 @@ impl Applier {
     }
 }
 
-/// Asks the service manager without waiting for it: this is one of the services that it may be waiting for.
-async fn systemctl(arguments: &[&str]) {
-    let all: Vec<&str> = if arguments.first() == Some(&"kill") {
-        arguments.to_vec()
-    } else {
-        ["--no-block"].iter().chain(arguments).copied().collect()
-    };
-    if let Err(error) = commands::run("systemctl", &all, "").await {
-        info!(%error, "the service manager could not be asked");
-    }
-}
-
 /// Writes nothing where all is as it should be: this is done at every start.
-fn make_dir(dir: &Path, mode: u32, owner: Option<&User>) -> io::Result<()> {
+pub(super) fn make_dir(dir: &Path, mode: u32, owner: Option<&User>) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let found = fs::metadata(dir)?;
     if found.permissions().mode() & 0o7777 != mode {

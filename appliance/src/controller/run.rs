@@ -3,6 +3,7 @@
 use super::ControllerError;
 use super::apply::{Applier, Certificate};
 use super::boot_partition::BootPartition;
+use super::light::Light;
 use super::links::{Link, links};
 use super::radio::Radio;
 use super::screen::Screen;
@@ -14,9 +15,10 @@ use super::world::World;
 use crate::clocks::Clocks;
 use crate::{memory, notify};
 use appliance_core::claim::ClaimHash;
+use appliance_core::light;
 use appliance_core::mode::{Cable, Decision, Facts, Mode, ModeMachine};
 use appliance_core::names::DnsName;
-use appliance_core::network::{self, Bubble, Plan, Range, Serve};
+use appliance_core::network::{self, Bubble, Plan, Range, Serve, Socket, Sockets};
 use appliance_core::settings::{Probes, SettingsError};
 use appliance_core::site::Site;
 use appliance_core::wifi::{Credentials, Passphrase, Ssid};
@@ -59,6 +61,10 @@ pub(super) struct Controller {
     pub(super) decision: Option<Decision>,
     pub(super) range: Option<Range>,
     pub(super) links: Vec<Link>,
+    /// The interface of the cable, and how it is followed.
+    cable: Option<String>,
+    sockets: Sockets,
+    light: Light,
     pub(super) told: Told,
     pub(super) card: CardOnDisk,
     pub(super) carrier_since: Option<Instant>,
@@ -91,6 +97,9 @@ impl Controller {
             decision: None,
             range: None,
             links: Vec::new(),
+            cable: None,
+            sockets: Sockets::default(),
+            light: Light::new(world.sys()),
             told: Told::default(),
             card: CardOnDisk::default(),
             carrier_since: None,
@@ -158,6 +167,7 @@ impl Controller {
     async fn turn(&mut self) {
         self.radio.look(self.clocks.now());
         self.links = links(self.world.sys());
+        self.look_for_cable(self.clocks.now());
         self.told = Told::read(&self.world);
         if self.told.claimed && !self.store.state.is_claimed() {
             info!("the box has been claimed");
@@ -166,6 +176,7 @@ impl Controller {
         self.decide().await;
         self.apply().await;
         self.show();
+        self.shine();
         if !self.ready && self.decision.is_some() {
             self.ready = true;
             notify::ready();
@@ -219,13 +230,54 @@ impl Controller {
         }
     }
 
-    /// The interface of the cable: the one that the owner named, else the first that has a socket.
+    /// The interface of the cable.
     pub(super) fn cable(&self) -> Option<&Link> {
-        let named = self.site.as_ref().ok().and_then(|site| site.lan.interface.as_deref());
-        match named {
-            Some(name) => self.links.iter().find(|link| link.name == name),
-            None => self.links.iter().find(|link| link.physical && !link.wireless),
+        let cable = self.cable.as_ref()?;
+        self.links.iter().find(|link| link.name == *cable)
+    }
+
+    fn named_cable(&self) -> Option<&str> {
+        self.site.as_ref().ok()?.lan.interface.as_deref()
+    }
+
+    /// Sockets that may be the cable's, where the owner has not named one.
+    fn sockets(&self) -> impl Iterator<Item = &Link> {
+        let free = self.named_cable().is_none();
+        self.links.iter().filter(move |link| free && link.physical && !link.wireless)
+    }
+
+    /// Finds the cable: where the owner says, else where it is plugged in.
+    fn look_for_cable(&mut self, now: Instant) {
+        let found = match self.named_cable() {
+            Some(named) => Some(named.to_owned()),
+            None => {
+                let mut sockets = std::mem::take(&mut self.sockets);
+                let all: Vec<_> = self
+                    .sockets()
+                    .map(|link| Socket {
+                        name: &link.name,
+                        plugged: link.carrier,
+                        answered: link.routable().next().is_some(),
+                    })
+                    .collect();
+                let found = sockets.handle_sockets(&all, now).map(str::to_owned);
+                self.sockets = sockets;
+                found
+            }
+        };
+        if found != self.cable {
+            if self.cable.is_some() {
+                info!("another socket has the cable now");
+            }
+            self.carrier_since = None;
+            self.cable = found;
         }
+    }
+
+    /// The other sockets, which are kept on so that a cable in them is seen.
+    fn spare(&self) -> Vec<String> {
+        let others = self.sockets().filter(|link| self.cable.as_ref() != Some(&link.name));
+        others.map(|link| link.name.clone()).collect()
     }
 
     fn choose_range(&self) -> Range {
@@ -244,6 +296,20 @@ impl Controller {
         // Both were made to fit.
         let (Ok(ssid), Ok(key)) = (self.ssid(), Passphrase::new(secrets.wifi_key.clone())) else { return };
         self.radio.start(&site.wifi.clone(), Credentials::new(ssid, key)).await;
+    }
+
+    fn shine(&mut self) {
+        let wifi = self.decision.is_some_and(|decision| decision.mode == Mode::Wifi);
+        let in_network = self.cable().is_some_and(|link| link.carrier && link.routable().next().is_some());
+        self.light.show(light::Light::of(light::Facts {
+            decided: self.decision.is_some(),
+            reachable: if wifi { self.radio.on_air() } else { in_network },
+            wrong: self.site.is_err()
+                || self.radio.is_wrong()
+                || self.apply_failed.is_some()
+                || self.applier.is_wrong()
+                || self.store.unwritten.is_some(),
+        }));
     }
 
     /// What the box is called.
@@ -276,6 +342,7 @@ impl Controller {
                 // Only a certificate of the owner's may be one that phones trust by themselves.
                 portal_api: self.own_name().map(|name| format!("https://{name}/captive-portal/api")),
             }),
+            spare: self.spare(),
             cable: self.cable().map(|link| network::Cable {
                 interface: link.name.clone(),
                 fixed: site.and_then(|site| site.lan.fixed.clone()),
@@ -299,7 +366,8 @@ impl Controller {
             log_level: site.and_then(|site| site.log_level),
         };
         let plan = self.plan();
-        let failed = self.applier.apply(&plan, &serve).await.err();
+        let now = self.clocks.now();
+        let failed = self.applier.apply(&plan, &serve, now).await.err();
         if let Some(error) = failed.as_ref().filter(|_| self.apply_failed.is_none()) {
             warn!(%error, "the network could not be set up; it is tried again");
         }

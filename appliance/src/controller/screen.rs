@@ -1,4 +1,4 @@
-//! The screen of the box, a console of characters, and a light that blinks when something is wrong.
+//! The screen of the box, a console of characters.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -9,8 +9,6 @@ use zeroize::Zeroizing;
 const SMALLEST: (usize, usize) = (80, 25);
 /// Points of the largest letter that the kernel takes by itself.
 const LETTER: (usize, usize) = (16, 32);
-/// Lights that a board may have, the most useful first.
-const LIGHTS: [&str; 3] = ["ACT", "led0", "PWR"];
 
 /// The screen.
 #[derive(Debug)]
@@ -18,28 +16,13 @@ pub(super) struct Screen {
     tty: PathBuf,
     sys: PathBuf,
     shown: Zeroizing<String>,
-    light: Option<Light>,
-}
-
-#[derive(Debug)]
-struct Light {
-    trigger: PathBuf,
-    before: String,
-    blinks: bool,
 }
 
 impl Screen {
     /// A screen that shows nothing of ours yet.
     #[must_use]
     pub(super) fn new(tty: PathBuf, sys: &Path) -> Self {
-        let light = LIGHTS.iter().find_map(|name| {
-            let trigger = sys.join("class/leds").join(name).join("trigger");
-            // The one in brackets is in force.
-            let all = fs::read_to_string(&trigger).ok()?;
-            let before = all.split('[').nth(1)?.split(']').next()?.to_owned();
-            Some(Light { trigger, before, blinks: false })
-        });
-        Self { tty, sys: sys.to_owned(), shown: Zeroizing::default(), light }
+        Self { tty, sys: sys.to_owned(), shown: Zeroizing::default() }
     }
 
     /// Columns and rows, guessed from the points.
@@ -64,16 +47,5 @@ impl Screen {
             let _ = tty.write_all(all.as_bytes());
         }
         self.shown = text;
-    }
-
-    /// Lets the light blink, or leaves it as it was.
-    pub(super) fn warn(&mut self, wrong: bool) {
-        let Some(light) = self.light.as_mut().filter(|light| light.blinks != wrong) else { return };
-        light.blinks = wrong;
-        let _ = fs::write(&light.trigger, if wrong { "timer" } else { light.before.as_str() });
-        if wrong && let Some(dir) = light.trigger.parent() {
-            let _ = fs::write(dir.join("delay_on"), "150");
-            let _ = fs::write(dir.join("delay_off"), "850");
-        }
     }
 }

@@ -5,7 +5,7 @@ use super::status::Status;
 use crate::{files, invite};
 use appliance_core::card::{self, Card};
 use appliance_core::mode::Mode;
-use appliance_core::network::NAMES;
+use appliance_core::network::{NAMES, Range};
 use base::Instant;
 use std::io;
 use std::net::IpAddr;
@@ -50,7 +50,6 @@ impl Controller {
         let card = self.make_card(&remarks);
         let (columns, rows) = self.screen.size();
         self.screen.show(card::console(&card, columns, rows));
-        self.screen.warn(self.site.is_err() || self.radio.is_wrong());
         // Once claimed, a card is written only to say what is wrong with the settings.
         let wanted = !self.store.state.is_claimed() || self.site.is_err();
         if self.decision.is_some() {
@@ -82,6 +81,7 @@ impl Controller {
     /// Sentences for the owner, the most important first. None of them holds a secret.
     fn remarks(&self, now: Instant) -> Vec<String> {
         let mut remarks = Vec::new();
+        let wifi = self.decision.is_some_and(|decision| decision.mode == Mode::Wifi);
         if let Err(error) = &self.site {
             remarks.extend(error.problems.iter().map(|problem| format!("bulle.toml, {problem}")));
         }
@@ -105,8 +105,15 @@ impl Controller {
         if self.applier.filter_failed.is_some() {
             remarks.push("The packet filter could not be set, so the box lets nobody in.".to_owned());
         }
-        if self.apply_failed.is_some() {
+        if self.apply_failed.is_some() || self.applier.is_refused() {
             remarks.push("The network of this box could not be set up; it is tried again.".to_owned());
+        }
+        if wifi && self.range.is_some_and(|range| range != Range::default()) {
+            remarks.push(
+                "The network on the cable has the addresses that this Wi-Fi has otherwise, so the Wi-Fi has taken \
+                 others. Both can be used."
+                    .to_owned(),
+            );
         }
         if let Some(Err(error)) = &self.certificate {
             remarks.push(format!(

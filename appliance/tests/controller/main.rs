@@ -31,7 +31,8 @@ fn a_first_start_on_a_cable_makes_everything_that_it_promises() {
 
     assert!(sham.read("nft.rules").contains("policy drop"));
     assert!(sham.read("run/systemd/network/20-bulle-cable.network").contains("Name=eth0\n"));
-    assert!(sham.read("systemctl.log").contains("reload-or-restart systemd-networkd.service"));
+    let asked = || sham.read("systemctl.log").contains("reload-or-restart systemd-networkd.service");
+    sham.until("networkd is asked", asked);
     let settings = sham.read("run/bulle/bulle.toml");
     assert!(settings.contains("claim = \"") && !settings.contains(&code), "{settings}");
     let (status, said) = sham.bulle(&["check-config", "run/bulle/bulle.toml"]);
@@ -60,7 +61,7 @@ fn a_claim_takes_the_card_away_for_good() {
     }
     let screen = sham.read("dev/tty1");
     assert!(!screen.contains(&code) && !screen.contains('#'), "{screen}");
-    assert!(sham.read("systemctl.log").contains("--signal=HUP bulle.service"));
+    sham.until("the daemon is told", || sham.read("systemctl.log").contains("--signal=HUP bulle.service"));
     controller.stop();
 
     fs::remove_file(sham.path("run/bulle/claim/claimed")).unwrap();

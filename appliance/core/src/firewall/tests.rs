@@ -6,12 +6,12 @@ use crate::network::tests::{lan, wifi, wifi_alone};
 fn the_rules_are_the_ones_that_were_agreed_upon() {
     golden("firewall/tests/wifi.nft", &ruleset(&wifi()));
     golden("firewall/tests/lan.nft", &ruleset(&lan()));
-    golden("firewall/tests/nothing.nft", &ruleset(&Plan { bubble: None, cable: None }));
+    golden("firewall/tests/nothing.nft", &ruleset(&Plan { bubble: None, cable: None, spare: Vec::new() }));
 }
 
 #[test]
 fn every_way_in_and_out_is_shut_unless_it_is_opened() {
-    for plan in [wifi(), wifi_alone(), lan(), Plan { bubble: None, cable: None }] {
+    for plan in [wifi(), wifi_alone(), lan(), Plan { bubble: None, cable: None, spare: Vec::new() }] {
         let rules = ruleset(&plan);
         for hook in ["input", "forward", "output"] {
             assert!(rules.contains(&format!("hook {hook} priority filter; policy drop;")), "{rules}");

@@ -23,7 +23,9 @@ pub fn files(plan: &Plan) -> Vec<File> {
         plan.bubble.as_ref().map(|bubble| File { name: "10-bulle-radio.network", contents: radio(bubble) });
     let cable =
         plan.cable.as_ref().map(|cable| File { name: "20-bulle-cable.network", contents: wired(cable) });
-    bubble.into_iter().chain(cable).collect()
+    let spare = (!plan.spare.is_empty())
+        .then(|| File { name: "30-bulle-spare.network", contents: spare(&plan.spare) });
+    bubble.into_iter().chain(cable).chain(spare).collect()
 }
 
 /// What both interfaces have in common: no router, no resolver, and up without waiting for each other.
@@ -66,6 +68,13 @@ fn radio(bubble: &Bubble) -> String {
         ula.router(),
         ula.prefix(),
     );
+    text
+}
+
+/// On, and nothing else: a socket that is off does not show whether there is a cable in it.
+fn spare(interfaces: &[String]) -> String {
+    let mut text = head(&interfaces.join(" "));
+    text.push_str("DHCP=no\nIPv6AcceptRA=no\nLinkLocalAddressing=no\n");
     text
 }
 

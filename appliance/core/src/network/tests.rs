@@ -26,15 +26,15 @@ fn cable(serves: bool) -> Cable {
 
 /// With a cable to look after the box.
 pub(crate) fn wifi() -> Plan {
-    Plan { bubble: Some(bubble()), cable: Some(cable(false)) }
+    Plan { bubble: Some(bubble()), cable: Some(cable(false)), spare: Vec::new() }
 }
 
 pub(crate) fn wifi_alone() -> Plan {
-    Plan { bubble: Some(bubble()), cable: None }
+    Plan { bubble: Some(bubble()), cable: None, spare: Vec::new() }
 }
 
 pub(crate) fn lan() -> Plan {
-    Plan { bubble: None, cable: Some(cable(true)) }
+    Plan { bubble: None, cable: Some(cable(true)), spare: Vec::new() }
 }
 
 fn prefix(text: &str) -> Prefix {
@@ -63,6 +63,18 @@ fn the_files_are_the_ones_that_were_agreed_upon() {
         ..cable(true)
     });
     golden("network/tests/fixed.network", &all(&plan));
+}
+
+#[test]
+fn sockets_that_are_not_used_are_on_and_have_no_address() {
+    let spare = vec!["eth1".to_owned(), "eth2".to_owned()];
+    let all = files(&Plan { spare, ..lan() });
+    let file = all.iter().find(|file| file.name == "30-bulle-spare.network").expect("a file");
+    assert!(file.contents.contains("Name=eth1 eth2\n"), "{}", file.contents);
+    for line in ["DHCP=no", "IPv6AcceptRA=no", "LinkLocalAddressing=no", "LLMNR=no", "RequiredForOnline=no"] {
+        assert!(file.contents.lines().any(|found| found == line), "{line}");
+    }
+    assert!(!file.contents.contains("Address="), "{}", file.contents);
 }
 
 #[test]
@@ -105,7 +117,9 @@ fn the_daemon_reads_what_the_controller_writes() {
         log_level: Some(LogLevel::Warn),
     };
     let host = HostFacts { ipv6: true, state_dir: "/nowhere".into() };
-    for (name, plan) in [("wifi", wifi()), ("lan", lan()), ("nothing", Plan { bubble: None, cable: None })] {
+    for (name, plan) in
+        [("wifi", wifi()), ("lan", lan()), ("nothing", Plan { bubble: None, cable: None, spare: Vec::new() })]
+    {
         let written = settings(&plan, &serve).resolve(&host);
         let text = written.to_string();
         let back = Typed::parse(&text).expect(&text).resolve(&host);
