@@ -17,6 +17,8 @@ BLOCK = 4096
 
 EFI = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 BASIC_DATA = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
+# What the initrd makes the data partition by, see image/initrd/data.sh.
+BLANK = b"bulle: blank"
 LINUX = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
 
 
@@ -188,6 +190,9 @@ def image(out, board, rows):
         for row in rows:
             if row.content is not None:
                 copy_sparse(row.content, disk, places[row.name])
+            elif row.name == "data":
+                disk.seek(places[row.name] + (row.mib - 1) * MIB)
+                disk.write(BLANK)
 
 
 def copy_sparse(source, disk, at):

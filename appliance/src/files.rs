@@ -7,6 +7,12 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
+/// No file of ours that holds a secret is larger.
+const LARGEST_OVERWRITTEN: usize = 1 << 20;
+
+/// Behind the name of a file whose new content is not in its place yet.
+pub const PART: &str = ".part";
+
 /// The first `largest` bytes of a file; `None` when it is not there. Links and pipes are refused: some of these
 /// files lie where somebody with fewer rights can write.
 ///
@@ -41,7 +47,7 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
 /// # Errors
 /// When it cannot be written.
 pub fn prepare(path: &Path, contents: &[u8], mode: u32) -> io::Result<PathBuf> {
-    let part = beside(path, ".part");
+    let part = beside(path, PART);
     let _ = fs::remove_file(&part);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&part)?;
     // Whatever the mask of this process says. It can only have taken rights away, and FAT has none to give.
@@ -49,6 +55,18 @@ pub fn prepare(path: &Path, contents: &[u8], mode: u32) -> io::Result<PathBuf> {
     file.write_all(contents)?;
     file.sync_all()?;
     Ok(part)
+}
+
+/// Zeros over the content of a file that held a secret, as far as the disk's own bookkeeping lets them arrive.
+pub fn overwrite(path: &Path) {
+    let Ok(meta) = fs::symlink_metadata(path) else { return };
+    if let Ok(mut file) = OpenOptions::new().write(true).open(path)
+        && meta.is_file()
+    {
+        let length = usize::try_from(meta.len()).unwrap_or_default().min(LARGEST_OVERWRITTEN);
+        let _ = file.write_all(&vec![0; length]);
+        let _ = file.sync_all();
+    }
 }
 
 /// Removes a file, if it is there, for good.

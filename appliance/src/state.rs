@@ -5,6 +5,7 @@
 //! alone; two daemons never share a directory.
 
 use crate::files;
+use appliance_core::firstboot::ServedFile;
 use appliance_core::pki::{PkiFile, Stored, Write};
 use base::UnixSeconds;
 use std::fmt;
@@ -17,7 +18,7 @@ use zeroize::Zeroizing;
 /// Largest file that is read; ours are a few KiB.
 const LARGEST: usize = 64 * 1024;
 /// Where the last known time is kept.
-const CLOCK: &str = "clock";
+const CLOCK: &str = ServedFile::Clock.name();
 
 /// An open state directory, held against a second daemon.
 #[derive(Debug)]

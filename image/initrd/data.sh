@@ -1,10 +1,17 @@
 # shellcheck shell=dash
 # Opens the data partition: makes it at the first start, repairs it when it is damaged, makes it
-# again around what could be read when repair fails, and never holds the start up for long.
+# again when repair fails, and never holds the start up for long. It is mounted read-only; who keeps
+# something there makes it writable for that moment.
 # Sourced by init, and by the test that damages partitions (image/tests).
 
-DATA_OPTIONS=rw,noatime,nodev,nosuid,noexec,errors=remount-ro
+DATA_OPTIONS=ro,noatime,nodev,nosuid,noexec,errors=remount-ro
 DATA_LIMIT_S=${DATA_LIMIT_S:-20}
+# The image has this one MiB before the end of the partition, where making a file system writes
+# nothing. It goes when the file system is complete, so that power lost meanwhile means a first start
+# again; and a partition without it that holds none is damaged, not new.
+DATA_BLANK='bulle: blank'
+# A copy of a partition that is made again, for who knows what was in it.
+DATA_REMAINS=${DATA_REMAINS:-/run/bulle-start/remains}
 # By their paths: busybox would take programs of its own that bear these names.
 E2FSCK=${E2FSCK:-/bin/e2fsck}
 MKE2FS=${MKE2FS:-/bin/mke2fs}
@@ -13,19 +20,29 @@ MKE2FS=${MKE2FS:-/bin/mke2fs}
 data_open() {
     if [ -z "$1" ]; then
         data_in_memory "$2"
-    elif ! data_ever_made "$1"; then
+    elif data_blank "$1"; then
         if data_make "$1" && data_mount "$1" "$2"; then echo made; else data_in_memory "$2"; fi
-    elif data_check "$1" && data_mount "$1" "$2"; then
+    elif data_ever_made "$1" && data_check "$1" && data_mount "$1" "$2"; then
         echo "$data_was"
-    elif data_rebuild "$1" "$2"; then
+    elif data_copy "$1" && data_make "$1" && data_mount "$1" "$2"; then
         echo rebuilt
     else
         data_in_memory "$2"
     fi
 }
 
+# Whether nothing was made here yet.
+data_blank() {
+    [ "$(dd if="$1" bs=512 skip="$(data_mark "$1")" count=1 2>/dev/null | tr -d '\0')" = "$DATA_BLANK" ]
+}
+
+# The sector of the mark.
+data_mark() {
+    data_size=$(blockdev --getsize64 "$1" 2>/dev/null || stat -c %s "$1")
+    echo $((data_size / 512 - 2048))
+}
+
 # Whether this ever was a file system: by its magic number, at the start or at the first copy.
-# Power lost while it was made leaves neither, or a whole and empty one, or one to repair.
 data_ever_made() {
     data_magic "$1" 1024 || data_magic "$1" $((8193 * 1024))
 }
@@ -39,7 +56,9 @@ data_magic() {
 # that has to believe them takes files for free room.
 data_make() {
     "$MKE2FS" -q -F -t ext4 -O ^metadata_csum,^uninit_bg -b 1024 -m 0 -L bulle-data -J size=4 \
-        -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 "$1" >/dev/null 2>&1
+        -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 "$1" >/dev/null 2>&1 || return 1
+    sync
+    dd if=/dev/zero of="$1" bs=512 seek="$(data_mark "$1")" count=1 conv=notrunc,fsync 2>/dev/null
 }
 
 data_mount() { mount -t ext4 -o "$DATA_OPTIONS" "$1" "$2" 2>/dev/null; }
@@ -57,17 +76,10 @@ data_check() {
     esac
 }
 
-# Reads what can be read into memory, makes the partition again, and puts it back.
-data_rebuild() {
-    mkdir -p /run/bulle-start/saved
-    if mount -t ext4 -o ro,noload,nodev,nosuid,noexec "$1" "$2" 2>/dev/null; then
-        timeout "$DATA_LIMIT_S" cp -a "$2/." /run/bulle-start/saved/ 2>/dev/null
-        umount "$2"
-    fi
-    data_make "$1" && data_mount "$1" "$2" || return 1
-    cp -a /run/bulle-start/saved/. "$2/" 2>/dev/null
-    sync
-    rm -rf /run/bulle-start/saved
+# What cannot be read is zero in the copy; no copy, or half of one, is no reason not to start.
+data_copy() {
+    (umask 077 && timeout "$DATA_LIMIT_S" dd if="$1" of="$DATA_REMAINS" bs=64k conv=noerror,sync 2>/dev/null)
+    return 0
 }
 
 data_in_memory() {

@@ -8,6 +8,7 @@ import unittest
 from pathlib import Path
 
 from image.common import IMAGE
+from image.disk import BLANK
 
 PLAY = """
 . "$1"
@@ -23,11 +24,18 @@ class Data(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.disk = Path(folder.name) / "data.img"
+        self.remains = Path(folder.name) / "remains"
+        self.blank()
+
+    def blank(self):
+        """As it is in the image."""
         with open(self.disk, "wb") as file:
             file.truncate(64 * MIB)
+            file.seek(63 * MIB)
+            file.write(BLANK)
 
     def open(self, disk=None, **env):
-        tools = {"E2FSCK": "/usr/sbin/e2fsck", "MKE2FS": "/usr/sbin/mke2fs"} | env
+        tools = {"E2FSCK": "/usr/sbin/e2fsck", "MKE2FS": "/usr/sbin/mke2fs", "DATA_REMAINS": self.remains} | env
         done = subprocess.run(["sh", "-c", PLAY, "sh", IMAGE / "initrd/data.sh", self.disk if disk is None else disk, "/nowhere"],
                               stdout=subprocess.PIPE, env={**os.environ, **tools}, text=True, check=False)
         return done.stdout.strip()
@@ -71,19 +79,33 @@ class Data(unittest.TestCase):
         self.assertEqual(self.open(), "repaired")
         self.assertIn("kept", self.listed())
 
-    def test_a_partition_that_power_left_half_made_is_usable(self):
+    def test_a_partition_that_power_left_half_made_is_made_again(self):
+        blank = self.disk.read_bytes()
         self.open()
         whole = self.disk.read_bytes()
         for share in (1, 2, 4, 8, 16, 32):
-            self.disk.write_bytes(whole[:share * MIB] + b"\0" * (64 - share) * MIB)
-            with self.subTest(f"{share} MiB written"):
-                self.assertIn(self.open(), ("made", "whole", "repaired", "rebuilt"))
-                self.assertEqual(self.open(), "whole")
+            # What was written so far, in whatever order; the mark goes last.
+            for half in (whole[:share * MIB] + blank[share * MIB:], blank[:share * MIB] + whole[share * MIB:63 * MIB] + blank[63 * MIB:]):
+                self.disk.write_bytes(half)
+                with self.subTest(f"{share} MiB"):
+                    self.assertEqual(self.open(), "made")
+                    self.assertEqual(self.open(), "whole")
 
-    def test_a_partition_that_holds_nothing_of_ours_any_more_is_made_again(self):
+    def test_noise_is_no_blank_partition_and_is_kept_for_who_looks_through_it(self):
         self.open()
         self.damage(0, 64 * MIB)
-        self.assertEqual(self.open(), "made")
+        self.damage(30 * MIB, 5, b"?")
+        before = self.disk.read_bytes()
+        self.assertEqual(self.open(), "rebuilt")
+        self.assertTrue(self.remains.read_bytes() == before)
+        self.assertEqual(self.remains.stat().st_mode & 0o777, 0o600)
+        self.assertEqual(self.open(), "whole")
+
+    def test_what_is_repaired_is_not_copied(self):
+        self.open()
+        self.damage(2 * 1024, 3 * 1024)
+        self.assertEqual(self.open(), "repaired")
+        self.assertFalse(self.remains.exists())
 
     def test_repair_that_takes_too_long_does_not_hold_the_start_up(self):
         self.open()
@@ -91,8 +113,12 @@ class Data(unittest.TestCase):
         slow = self.disk.with_name("slow")
         slow.write_text("#!/bin/sh\nsleep 60\n")
         slow.chmod(0o755)
-        # The rebuild then makes it again; this play cannot mount for saving.
-        self.assertEqual(self.open(E2FSCK=str(slow), DATA_LIMIT_S="0.2"), "rebuilt")
+        self.assertEqual(self.open(E2FSCK=str(slow), DATA_LIMIT_S="1"), "rebuilt")
+
+    def test_a_copy_that_has_no_room_does_not_keep_the_box_from_starting(self):
+        self.open()
+        self.damage(0, 64 * MIB)
+        self.assertEqual(self.open(DATA_REMAINS="/nowhere/remains"), "rebuilt")
 
     def test_without_a_partition_or_tools_data_is_in_memory(self):
         self.assertEqual(self.open(disk=""), "lost")

@@ -39,6 +39,8 @@ class Disk(unittest.TestCase):
                         self.assertEqual(found[row.number]["size"], row.mib * 2048)
                         file.seek(found[row.number]["start"] * 512 + disk.MIB)
                         self.assertEqual(file.read(20).strip(b"\0"), row.name.encode() if row.content else b"")
+                        file.seek((found[row.number]["start"] + found[row.number]["size"]) * 512 - disk.MIB)
+                        self.assertEqual(file.read(20).strip(b"\0"), disk.BLANK if row.name == "data" else b"")
 
     def test_the_same_content_makes_the_same_disk(self):
         for name in ("rpi5", "kubb-mini"):

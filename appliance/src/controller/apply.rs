@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use tracing::{info, warn};
 
 /// The user that serves.
-const SERVE_USER: &str = "bulle";
+pub(super) const SERVE_USER: &str = "bulle";
 /// What our files in the directory of networkd have in their names.
 const OURS: &str = "-bulle-";
 /// Largest file of the owner's certificate that is taken.
@@ -59,21 +59,13 @@ impl Applier {
     /// When they cannot be made.
     pub(super) fn new(world: &World) -> io::Result<Self> {
         let owner = User::from_name(SERVE_USER).ok().flatten();
-        let dirs = [
-            (world.run(), false, 0o755),
-            (world.shared(), true, 0o755),
-            (world.networkd(), false, 0o755),
-            (world.data(), false, 0o755),
-            (world.data().join(super::store::SERVE), true, 0o700),
-        ];
+        let dirs =
+            [(world.run(), false, 0o755), (world.shared(), true, 0o755), (world.networkd(), false, 0o755)];
         for (dir, serves, mode) in dirs {
             let made = make_dir(&dir, mode, owner.as_ref().filter(|_| serves));
-            // The data partition may be beyond repair; the rest is in memory.
-            if let Err(error) = made
-                && !dir.starts_with(world.data())
-            {
-                return Err(io::Error::new(error.kind(), format!("cannot make {}: {error}", dir.display())));
-            }
+            made.map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot make {}: {error}", dir.display()))
+            })?;
         }
         Ok(Self {
             networkd: world.networkd(),

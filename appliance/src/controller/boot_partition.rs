@@ -1,14 +1,11 @@
 //! The partition that every desktop shows: settings to read, a join card to write and to take away.
-//!
-//! It is mounted read-only, except for the moments of a write.
 
+use super::partition::Partition;
 use crate::files;
 use appliance_core::card::{Card, png, svg, text};
 use appliance_core::site;
-use nix::mount::{MsFlags, mount};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 const SETTINGS: &str = "bulle.toml";
@@ -19,17 +16,12 @@ const LARGEST_CARD: usize = 1 << 20;
 
 /// The partition.
 #[derive(Debug)]
-pub(super) struct BootPartition {
-    dir: PathBuf,
-    /// Whether it has to be made writable and read-only again.
-    remount: bool,
-}
+pub(super) struct BootPartition(Partition);
 
 impl BootPartition {
-    /// Where it is mounted.
     #[must_use]
-    pub(super) const fn new(dir: PathBuf, remount: bool) -> Self {
-        Self { dir, remount }
+    pub(super) const fn new(partition: Partition) -> Self {
+        Self(partition)
     }
 
     /// The settings; `None` when there are none.
@@ -37,19 +29,19 @@ impl BootPartition {
     /// # Errors
     /// When they are there and cannot be read.
     pub(super) fn settings(&self) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-        files::read(&self.dir.join(SETTINGS), site::LARGEST_FILE + 1)
+        files::read(&self.file(SETTINGS), site::LARGEST_FILE + 1)
     }
 
     /// A file of the owner's.
     #[must_use]
     pub(super) fn file(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
+        self.0.dir().join(name)
     }
 
     /// Whether a card is there, whatever it says.
     #[must_use]
     pub(super) fn has_card(&self) -> bool {
-        FORMS.iter().all(|name| self.dir.join(name).symlink_metadata().is_ok())
+        FORMS.iter().all(|name| self.file(name).symlink_metadata().is_ok())
     }
 
     /// Makes sure that this card is there, or none. Writes nothing when that is so already.
@@ -62,11 +54,11 @@ impl BootPartition {
         if forms.iter().all(|(name, bytes)| self.holds(name, bytes)) {
             return Ok(());
         }
-        self.writable(|| {
+        self.0.writable(|| {
             for (name, bytes) in &forms {
-                let path = self.dir.join(name);
+                let path = self.file(name);
                 // A card that is replaced may hold an older secret.
-                overwrite(&path);
+                files::overwrite(&path);
                 files::replace(&path, bytes, 0o644)?;
             }
             Ok(())
@@ -74,40 +66,23 @@ impl BootPartition {
     }
 
     fn holds(&self, name: &str, bytes: &[u8]) -> bool {
-        let found = files::read(&self.dir.join(name), LARGEST_CARD);
+        let found = files::read(&self.file(name), LARGEST_CARD);
         found.is_ok_and(|found| found.is_some_and(|found| found.as_slice() == bytes))
     }
 
     fn take_away(&self) -> io::Result<()> {
-        let paths = FORMS.map(|name| self.dir.join(name));
+        let paths = FORMS.map(|name| self.file(name));
         let left: Vec<&PathBuf> = paths.iter().filter(|path| path.symlink_metadata().is_ok()).collect();
         if left.is_empty() {
             return Ok(());
         }
-        self.writable(|| {
+        self.0.writable(|| {
             for path in left {
-                overwrite(path);
+                files::overwrite(path);
                 files::remove(path)?;
             }
             Ok(())
         })
-    }
-
-    fn writable(&self, write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        self.set_writable(true)?;
-        let written = write();
-        let back = self.set_writable(false);
-        written.and(back)
-    }
-
-    fn set_writable(&self, writable: bool) -> io::Result<()> {
-        if !self.remount {
-            return Ok(());
-        }
-        let safe = MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        let flags = if writable { safe } else { safe | MsFlags::MS_RDONLY };
-        let nothing: Option<&Path> = None;
-        Ok(mount(nothing, &self.dir, nothing, flags, nothing)?)
     }
 }
 
@@ -122,16 +97,4 @@ fn forms(card: &Card) -> [(&'static str, Zeroizing<Vec<u8>>); 3] {
     let drawing = Zeroizing::new(svg(card).as_bytes().to_vec());
     let [txt_name, svg_name, png_name] = FORMS;
     [(txt_name, lines), (svg_name, drawing), (png_name, png(card))]
-}
-
-/// Zeros over the content, as far as the card's own bookkeeping lets them arrive.
-fn overwrite(path: &Path) {
-    let Ok(meta) = fs::symlink_metadata(path) else { return };
-    if let Ok(mut file) = OpenOptions::new().write(true).open(path)
-        && meta.is_file()
-    {
-        let length = usize::try_from(meta.len()).unwrap_or_default().min(LARGEST_CARD);
-        let _ = file.write_all(&vec![0; length]);
-        let _ = file.sync_all();
-    }
 }

@@ -1,20 +1,23 @@
 //! The controller at work: one loop over facts, time and news.
 
 use super::ControllerError;
-use super::apply::{Applier, Certificate};
+use super::apply::{Applier, Certificate, SERVE_USER};
 use super::boot_partition::BootPartition;
 use super::light::Light;
 use super::links::{Link, links};
+use super::partition::Partition;
 use super::radio::Radio;
 use super::screen::Screen;
+use super::served::ServedDir;
 use super::show::CardOnDisk;
 use super::status::Status;
-use super::store::{self, Store};
+use super::store::{self, Place, Store};
 use super::told::Told;
 use super::world::World;
 use crate::clocks::Clocks;
-use crate::{memory, notify};
+use crate::{files, memory, notify};
 use appliance_core::claim::ClaimHash;
+use appliance_core::firstboot::Served;
 use appliance_core::light;
 use appliance_core::mode::{Cable, Decision, Facts, Mode, ModeMachine};
 use appliance_core::names::DnsName;
@@ -23,6 +26,7 @@ use appliance_core::settings::{Probes, SettingsError};
 use appliance_core::site::Site;
 use appliance_core::wifi::{Credentials, Passphrase, Ssid};
 use base::Instant;
+use nix::unistd::User;
 use rand_core::OsRng;
 use std::io;
 use std::time::Duration;
@@ -66,6 +70,7 @@ pub(super) struct Controller {
     sockets: Sockets,
     light: Light,
     pub(super) told: Told,
+    pub(super) served: ServedDir,
     pub(super) card: CardOnDisk,
     pub(super) carrier_since: Option<Instant>,
     pub(super) apply_failed: Option<io::Error>,
@@ -77,14 +82,18 @@ pub(super) struct Controller {
 impl Controller {
     fn new(world: World) -> Result<Self, ControllerError> {
         let clocks = Clocks::new(None);
-        let boot = BootPartition::new(world.boot(), world.is_real());
+        let boot = BootPartition::new(Partition::new(world.boot(), world.is_real()));
         let site = read_site(&boot);
         // The kernel makes us wait here until its random numbers are good.
-        let store = Store::open(&world.data(), store::board(world.sys()), &mut OsRng);
+        let store = Store::open(Place::of(&world), store::board(world.sys()), &mut OsRng);
         if let Some(error) = &store.unwritten {
             warn!(%error, "the secrets of this box could not be written; they last until the power goes");
         }
+        // It was looked through if need was, and is as much memory as the partition has room.
+        let _ = files::remove(&world.data_remains());
         let applier = Applier::new(&world)?;
+        let served = ServedDir::new(world.serve());
+        served.fill(&store.state.served, User::from_name(SERVE_USER).ok().flatten().as_ref())?;
         let mut controller = Self {
             boot,
             store,
@@ -101,6 +110,7 @@ impl Controller {
             sockets: Sockets::default(),
             light: Light::new(world.sys()),
             told: Told::default(),
+            served,
             card: CardOnDisk::default(),
             carrier_since: None,
             apply_failed: None,
@@ -159,6 +169,10 @@ impl Controller {
         }
         notify::stopping();
         info!("stopping");
+        // The daemon has stopped before, and left the time.
+        if let Some(served) = self.served.read().filter(|served| *served != self.store.state.served) {
+            self.keep(served);
+        }
         self.radio.stop().await;
         Ok(())
     }
@@ -173,6 +187,7 @@ impl Controller {
             info!("the box has been claimed");
             self.store.claim(&mut OsRng);
         }
+        self.keep_served();
         self.decide().await;
         self.apply().await;
         self.show();
@@ -183,6 +198,21 @@ impl Controller {
             info!("ready");
         }
         notify::alive();
+    }
+
+    /// What the daemon keeps goes to the disk when it is another authority, and from time to time else.
+    fn keep_served(&mut self) {
+        let Some(served) = self.served.look() else { return };
+        if served != self.store.state.served && self.served.may_save(self.clocks.now()) {
+            self.keep(served);
+        }
+    }
+
+    fn keep(&mut self, served: Served) {
+        self.store.keep(served, &mut OsRng);
+        if let Some(error) = &self.store.unwritten {
+            warn!(%error, "what the daemon keeps could not be written; it lasts until the power goes");
+        }
     }
 
     async fn decide(&mut self) {
@@ -357,7 +387,7 @@ impl Controller {
         let site = self.site.as_ref().ok();
         let invitation = self.store.state.secrets.invitation.as_ref();
         let serve = Serve {
-            state_dir: self.world.data().join(store::SERVE),
+            state_dir: self.world.serve(),
             runtime: self.world.shared(),
             claim: invitation.and_then(|new| ClaimHash::of(&new.claim_code, new.claim_salt)),
             certificate: self.certificate().map(|own| own.files.clone()),

@@ -88,16 +88,23 @@ impl Controller {
         remarks.extend(self.decision.map(|decision| decision.to_string()));
         remarks.extend(self.radio.remarks());
         remarks.extend(self.store.lost.map(|lost| lost.to_string()));
-        let data = files::read(&self.world.data_word(), 16).ok().flatten().unwrap_or_default();
-        if data.trim_ascii() == b"lost" || self.store.unwritten.is_some() {
+        if self.store.salvaged {
+            remarks.push(
+                "The disk of this box was damaged. Its keys and its authority were found on it and are saved: phones \
+                 go on as before. If this happens twice, replace the disk."
+                    .to_owned(),
+            );
+        }
+        let data = self.world.data_word();
+        if data == "lost" || self.store.unwritten.is_some() {
             remarks.push(
                 "The disk of this box cannot be written: its keys last until the power goes, and then everybody has \
                  to join anew. Replace the card or the disk."
                     .to_owned(),
             );
-        } else if data.trim_ascii() == b"rebuilt" {
+        } else if data == "repaired" && !self.store.new && !self.store.salvaged {
             remarks.push(
-                "The disk of this box was damaged and has been made anew around what could be read. If this happens \
+                "The disk of this box was damaged and has been repaired; its keys are as they were. If this happens \
                  twice, replace it."
                     .to_owned(),
             );
@@ -166,7 +173,7 @@ impl Controller {
             page,
             addresses,
             invitation,
-            fingerprint: self.told.authority,
+            fingerprint: self.store.state.served.fingerprint(),
             remarks: remarks.to_vec(),
             urgent: self.site.as_ref().err().map_or(0, |error| error.problems.len()),
         }

@@ -1,35 +1,62 @@
 //! The files of the box's own state: `box.state`, `box.state.previous`, and what is kept aside.
 //!
 //! What to believe is decided by [`appliance_core::firstboot`]; here it is read and written, in an order that
-//! leaves a whole copy whenever the power goes.
+//! leaves a whole copy whenever the power goes. Nothing else is kept on the partition, and nobody else writes to it.
 
+use super::partition::Partition;
+use super::salvage::salvage;
+use super::world::World;
 use crate::files;
 use appliance_core::firstboot::{
-    Board, BoardSource, BoxState, Copies, Copy, LARGEST_FILE, Lost, OpenError, Restored, Secrets, inspect,
-    restore, seal,
+    Board, BoardSource, BoxState, Copies, Copy, LARGEST_FILE, Lost, OpenError, Restored, Secrets, Served,
+    inspect, open, restore, seal,
 };
-use appliance_core::pki::{Identity, PkiFile, Stored, plan};
 use rand_core::{CryptoRng, RngCore};
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
 
 const CURRENT: &str = "box.state";
 const PREVIOUS: &str = "box.state.previous";
 const ASIDE: &str = "box.state.aside";
 const DAMAGED: &str = "box.state.damaged";
-/// The state of `bulle serve`, beside ours.
-pub(super) const SERVE: &str = "serve";
-const SERVE_ASIDE: &str = "serve.aside";
-/// Largest file of the authority that is read.
-const LARGEST_PKI: usize = 64 * 1024;
+
+/// Where the state is kept, and where else it may be found.
+#[derive(Debug)]
+pub(super) struct Place {
+    partition: Partition,
+    dir: PathBuf,
+    /// What is left of the partition as it was before it was found to be damaged.
+    remains: Option<PathBuf>,
+    /// Whether it was found to be damaged.
+    damaged: bool,
+}
+
+impl Place {
+    /// On the data partition.
+    #[must_use]
+    pub(super) fn of(world: &World) -> Self {
+        let word = world.data_word();
+        let copy = Some(world.data_remains()).filter(|copy| copy.exists());
+        Self {
+            partition: Partition::new(world.data_partition(), world.is_real()),
+            dir: world.data(),
+            // One that was made just now was empty before.
+            remains: copy.or_else(|| world.data_device()).filter(|_| word != "made"),
+            damaged: word == "repaired" || word == "rebuilt",
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+}
 
 /// The state and where it is kept.
 #[derive(Debug)]
 pub(super) struct Store {
-    dir: PathBuf,
+    place: Place,
     board: Board,
     /// What the box goes on with.
     pub(super) state: BoxState,
@@ -37,120 +64,140 @@ pub(super) struct Store {
     pub(super) new: bool,
     /// Why it is a new one although there was another, if so.
     pub(super) lost: Option<Lost>,
+    /// Whether it was found on a damaged disk by looking through all of it.
+    pub(super) salvaged: bool,
     /// Why it could not be written, if so. The box works until the power goes.
     pub(super) unwritten: Option<io::Error>,
 }
 
 impl Store {
     /// Reads the state, or makes a new one. Never fails: a box without a disk is still a box.
-    pub(super) fn open<R: RngCore + CryptoRng>(dir: &Path, board: Board, rng: &mut R) -> Self {
-        let read = |name: &str| files::read(&dir.join(name), LARGEST_FILE + 1).ok().flatten();
+    pub(super) fn open<R: RngCore + CryptoRng>(place: Place, board: Board, rng: &mut R) -> Self {
+        let read = |name: &str| files::read(&place.file(name), LARGEST_FILE + 1).ok().flatten();
         let (current, previous, aside) = (read(CURRENT), read(PREVIOUS), read(ASIDE));
         let copies = Copies {
             current: current.as_ref().map(|bytes| bytes.as_slice()),
             previous: previous.as_ref().map(|bytes| bytes.as_slice()),
             aside: aside.as_ref().map(|bytes| bytes.as_slice()),
         };
-        let (state, lost, new, done) = match restore(&copies, &board) {
-            Restored::GoOn { state, from: Copy::Current } => {
-                return Self::with(dir, board, state, None, false, Ok(()));
+        let found = restore(&copies, &board);
+        let saved = match found {
+            // Not those of another board or version, which are whole.
+            Restored::StartNew(None | Some(Lost::Damaged)) => {
+                place.remains.as_ref().and_then(|remains| salvage(remains, &board))
             }
-            Restored::GoOn { state, from: Copy::Previous } => (state, None, false, Ok(())),
-            Restored::GoOn { state, from: Copy::Aside } => {
-                let done = come_back(dir);
-                return Self::with(dir, board, state, None, true, done);
-            }
-            Restored::StartNew(lost) => {
-                let state = BoxState::new(Secrets::generate(rng));
-                (state, lost, true, lost.map_or(Ok(()), |lost| put_aside(dir, lost)))
+            Restored::GoOn { .. } | Restored::StartNew(_) => None,
+        };
+        let salvaged = saved.is_some();
+        let (state, from, lost) = match (saved, found) {
+            (Some(state), _) => (state, None, None),
+            (None, Restored::GoOn { state, from }) => (state, Some(from), None),
+            (None, Restored::StartNew(lost)) => {
+                let lost = lost.or(place.damaged.then_some(Lost::Unreadable));
+                (BoxState::new(Secrets::generate(rng)), None, lost)
             }
         };
-        let done = done.and_then(|()| {
-            // The copy that was not whole must not become the previous one.
-            files::remove(&dir.join(CURRENT))?;
-            write(dir, &state, &board, rng)
-        });
-        Self::with(dir, board, state, lost, new, done)
+        let new = !salvaged && matches!(from, None | Some(Copy::Aside));
+        let mut store = Self { place, board, state, new, lost, salvaged, unwritten: None };
+        let done = match from {
+            Some(Copy::Current) => Ok(()),
+            Some(Copy::Aside) => store.place.partition.writable(|| come_back(&store.place)),
+            Some(Copy::Previous) | None => store.write(lost, rng),
+        };
+        store.unwritten = done.err();
+        store
     }
 
-    fn with(
-        dir: &Path,
-        board: Board,
-        state: BoxState,
-        lost: Option<Lost>,
-        new: bool,
-        done: io::Result<()>,
-    ) -> Self {
-        Self { dir: dir.to_owned(), board, state, new, lost, unwritten: done.err() }
+    /// Writes a state that was not in its place, after what is there instead has been put aside.
+    fn write<R: RngCore + CryptoRng>(&mut self, lost: Option<Lost>, rng: &mut R) -> io::Result<()> {
+        let Self { place, board, state, .. } = self;
+        place.partition.writable(|| {
+            if let Some(lost) = lost {
+                put_aside(place, lost)?;
+            }
+            // The copy that was not whole must not become the previous one.
+            files::remove(&place.file(CURRENT))?;
+            write(place, state, board, rng)
+        })
     }
 
     /// Somebody has claimed the box: the invitation goes from every copy, and so does what was kept aside.
     pub(super) fn claim<R: RngCore + CryptoRng>(&mut self, rng: &mut R) {
         self.state.claim();
+        let Self { place, board, state, .. } = self;
         let forget = |names: &[&str]| {
-            names.iter().try_for_each(|name| files::remove(&self.dir.join(name)))?;
-            remove_dir(&self.dir.join(SERVE_ASIDE))
+            names.iter().try_for_each(|name| {
+                files::overwrite(&place.file(name));
+                files::remove(&place.file(name))
+            })
         };
-        // Twice, so that no copy with the invitation is left.
-        let mut write = || (0..2).try_for_each(|_| write(&self.dir, &self.state, &self.board, rng));
-        let written = write().or_else(|_| {
-            // A full disk: what is to go anyhow makes room.
-            forget(&[PREVIOUS, ASIDE, DAMAGED])?;
-            write()
+        let written = place.partition.writable(|| {
+            // Twice, so that no copy with the invitation is left.
+            let mut write_both = || (0..2).try_for_each(|_| write(place, state, board, rng));
+            let written = write_both().or_else(|_| {
+                // A full disk: what is to go anyhow makes room.
+                forget(&[PREVIOUS, ASIDE, DAMAGED])?;
+                write_both()
+            });
+            written.and_then(|()| forget(&[ASIDE, DAMAGED]))
         });
-        self.unwritten = written.and_then(|()| forget(&[ASIDE, DAMAGED])).err();
+        self.unwritten = written.err();
+    }
+
+    /// The daemon has new files.
+    pub(super) fn keep<R: RngCore + CryptoRng>(&mut self, served: Served, rng: &mut R) {
+        // Phones trust the authority, so that it has to be in both copies.
+        let times = if served.fingerprint() == self.state.served.fingerprint() { 1 } else { 2 };
+        self.state.served = served;
+        let Self { place, board, state, .. } = self;
+        let write = || (0..times).try_for_each(|_| write(place, state, board, rng));
+        self.unwritten = place.partition.writable(write).err();
     }
 }
 
-fn write<R: RngCore + CryptoRng>(dir: &Path, state: &BoxState, board: &Board, rng: &mut R) -> io::Result<()> {
-    let current = dir.join(CURRENT);
+fn write<R: RngCore + CryptoRng>(
+    place: &Place,
+    state: &mut BoxState,
+    board: &Board,
+    rng: &mut R,
+) -> io::Result<()> {
+    let (current, previous) = (place.file(CURRENT), place.file(PREVIOUS));
+    if !place.dir.is_dir() {
+        fs::create_dir_all(&place.dir)?;
+        File::open(place.partition.dir())?.sync_all()?;
+    }
+    // Left by a power cut; it may know more than we do by now.
+    files::overwrite(&files::beside(&current, files::PART));
+    state.writes = state.writes.saturating_add(1);
     // What may fail for want of room comes first, and has changed nothing then.
     let part = files::prepare(&current, &seal(state, board, rng), 0o600)?;
-    // Between these two steps the previous copy is the only one, and it is whole.
     if current.exists() {
-        files::rename(&current, &dir.join(PREVIOUS))?;
+        // The current copy is whole until the next step, and nothing finds this one's content any more.
+        files::overwrite(&previous);
+        // From here to the last step the previous copy is the only one, and it is whole.
+        files::rename(&current, &previous)?;
     }
     files::rename(&part, &current)
 }
 
 /// What another board or another version wrote is kept; what is torn is kept for who wants to look.
-fn put_aside(dir: &Path, lost: Lost) -> io::Result<()> {
+fn put_aside(place: &Place, lost: Lost) -> io::Result<()> {
     let keep = match lost {
-        Lost::Damaged => DAMAGED,
-        Lost::OtherBoard | Lost::Newer => {
-            // The authority first: as long as the state is there, this is done again after a power cut.
-            let (serve, aside) = (dir.join(SERVE), dir.join(SERVE_ASIDE));
-            if fs::read_dir(&serve).is_ok_and(|mut entries| entries.next().is_some()) {
-                remove_dir(&aside)?;
-                files::rename(&serve, &aside)?;
-            }
-            ASIDE
-        }
+        Lost::Damaged | Lost::Unreadable => DAMAGED,
+        Lost::OtherBoard | Lost::Newer => ASIDE,
     };
-    let from = [CURRENT, PREVIOUS].map(|name| dir.join(name));
+    let from = [CURRENT, PREVIOUS].map(|name| place.file(name));
     if let Some(from) = from.iter().find(|path| path.exists()) {
-        files::rename(from, &dir.join(keep))?;
+        files::rename(from, &place.file(keep))?;
     }
-    files::remove(&dir.join(PREVIOUS))
+    files::remove(&place.file(PREVIOUS))
 }
 
 /// The card is in its old board again: what was made in the other one, and never claimed, goes.
-fn come_back(dir: &Path) -> io::Result<()> {
-    let (serve, aside) = (dir.join(SERVE), dir.join(SERVE_ASIDE));
-    if aside.exists() {
-        remove_dir(&serve)?;
-        files::rename(&aside, &serve)?;
-    }
-    files::remove(&dir.join(PREVIOUS))?;
+fn come_back(place: &Place) -> io::Result<()> {
+    files::remove(&place.file(PREVIOUS))?;
     // Last, for it is what tells that this has to be done.
-    files::rename(&dir.join(ASIDE), &dir.join(CURRENT))
-}
-
-fn remove_dir(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    files::rename(&place.file(ASIDE), &place.file(CURRENT))
 }
 
 /// The board that this runs on.
@@ -186,58 +233,50 @@ impl fmt::Display for Checked {
     }
 }
 
-/// Looks at the files in a data directory without a board, and changes nothing.
+/// Looks at the files in a data directory without its board, and changes nothing. What is sealed to a board is only
+/// seen to be whole; the rest is opened as at the next start.
 #[must_use]
 pub fn check(dir: &Path) -> Checked {
-    let authority = match check_authority(&dir.join(SERVE)) {
-        Ok(authority) => authority,
-        Err(why) => return Checked::Damaged(why),
-    };
     let mut broken = None;
     for name in [CURRENT, PREVIOUS] {
-        match files::read(&dir.join(name), LARGEST_FILE + 1) {
-            Ok(None) => {}
-            Err(error) => broken = Some(format!("{name} cannot be read: {error}")),
-            Ok(Some(bytes)) => match inspect(&bytes) {
-                Ok(BoardSource::None) => {
-                    return Checked::Whole(format!("{name}, bound to no board; {authority}"));
-                }
-                Ok(_) => return Checked::Whole(format!("{name}, sealed to a board; {authority}")),
-                Err(error @ OpenError::Torn) => broken = broken.or(Some(format!("{name}: {error}"))),
-                Err(error) => broken = Some(format!("{name}: {error}")),
-            },
+        let found = match files::read(&dir.join(name), LARGEST_FILE + 1) {
+            Ok(None) => continue,
+            Ok(Some(bytes)) => check_file(&bytes),
+            Err(error) => {
+                broken = Some(format!("{name} cannot be read: {error}"));
+                continue;
+            }
+        };
+        match found {
+            Ok(what) => return Checked::Whole(format!("{name}, {what}")),
+            Err(error @ OpenError::Torn) => broken = broken.or(Some(format!("{name}: {error}"))),
+            Err(error) => broken = Some(format!("{name}: {error}")),
         }
     }
     broken.map_or(Checked::Empty, Checked::Damaged)
 }
 
-/// The authority of the page, by the same rules as when it is used.
-fn check_authority(dir: &Path) -> Result<&'static str, String> {
-    let read = |file: PkiFile| {
-        files::read(&dir.join(file.name()), LARGEST_PKI)
-            .map_err(|error| format!("{} cannot be read: {error}", file.name()))
-    };
-    let plain = |bytes: Option<Zeroizing<Vec<u8>>>| bytes.map(|bytes| bytes.to_vec());
-    let stored = Stored {
-        ca_certificate: plain(read(PkiFile::CaCertificate)?),
-        ca_key: read(PkiFile::CaKey)?,
-        leaf_certificate: plain(read(PkiFile::LeafCertificate)?),
-        leaf_key: read(PkiFile::LeafKey)?,
-    };
-    // A key without its certificate is how a power cut leaves an authority that nobody has seen.
-    if stored.ca_certificate.is_none() {
-        return Ok("no authority yet");
+fn check_file(bytes: &[u8]) -> Result<String, OpenError> {
+    if inspect(bytes)? != BoardSource::None {
+        return Ok("sealed to a board".to_owned());
     }
-    let now = crate::clocks::BUILD_TIME;
-    plan(&stored, &Identity::default(), now, now)
-        .map(|_| "with its authority")
-        .map_err(|error| error.to_string())
+    let state = open(bytes, &Board::without_serial())?;
+    let authority = match state.served.fingerprint() {
+        // What was kept was complete, so anything else is damage that no checksum has noticed.
+        Some(fingerprint) if state.served.is_settled() => format!("authority {fingerprint}"),
+        Some(_) => return Err(OpenError::Damaged),
+        None => "no authority yet".to_owned(),
+    };
+    let claimed = if state.is_claimed() { "claimed" } else { "not claimed" };
+    Ok(format!("bound to no board; write {}, {claimed}, {authority}", state.writes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use appliance_core::firstboot::ServedFile;
     use rand_core::OsRng;
+    use zeroize::Zeroizing;
 
     struct Dir(PathBuf);
 
@@ -249,8 +288,23 @@ mod tests {
             Self(dir)
         }
 
+        fn place(&self) -> Place {
+            let partition = Partition::new(self.0.clone(), false);
+            Place { partition, dir: self.0.clone(), remains: None, damaged: false }
+        }
+
         fn open(&self, serial: &str) -> Store {
-            Store::open(&self.0, board(serial), &mut OsRng)
+            Store::open(self.place(), board(serial), &mut OsRng)
+        }
+
+        /// As on a disk whose file system was damaged, and of which this is left.
+        fn open_damaged(&self, remains: &[u8]) -> Store {
+            let path = self.0.with_extension("remains");
+            fs::write(&path, remains).expect("written");
+            let place = Place { remains: Some(path.clone()), damaged: true, ..self.place() };
+            let store = Store::open(place, board("serial-1"), &mut OsRng);
+            fs::remove_file(path).expect("removed");
+            store
         }
 
         fn path(&self, name: &str) -> PathBuf {
@@ -315,22 +369,18 @@ mod tests {
     #[test]
     fn a_card_in_another_board_is_a_new_box_and_comes_back_in_the_old_one() {
         let dir = Dir::new("other");
-        let authority = |name: &str| fs::read_to_string(dir.path(name).join("ca.crt")).ok();
-        let first = dir.open("serial-1");
-        fs::create_dir(dir.path(SERVE)).expect("made");
-        fs::write(dir.path(SERVE).join("ca.crt"), "first").expect("written");
+        let mut first = dir.open("serial-1");
+        first.keep(served(), &mut OsRng);
 
-        let other = dir.open("serial-2");
+        let mut other = dir.open("serial-2");
         assert_eq!(other.lost, Some(Lost::OtherBoard));
         assert_ne!(other.state.secrets, first.state.secrets);
-        assert_eq!((authority(SERVE), authority(SERVE_ASIDE).as_deref()), (None, Some("first")));
-        fs::create_dir(dir.path(SERVE)).expect("made");
-        fs::write(dir.path(SERVE).join("ca.crt"), "other").expect("written");
+        assert_eq!(other.state.served, Served::default(), "an authority of its own");
+        other.keep(served(), &mut OsRng);
         assert_eq!(dir.open("serial-2").lost, None);
 
         let back = dir.open("serial-1");
         assert_eq!((&back.state, back.lost), (&first.state, None));
-        assert_eq!((authority(SERVE).as_deref(), authority(SERVE_ASIDE)), (Some("first"), None));
         assert!(!dir.path(ASIDE).exists());
     }
 
@@ -349,8 +399,9 @@ mod tests {
     #[test]
     fn a_disk_that_cannot_be_written_is_said_and_stops_nothing() {
         let dir = Dir::new("readonly");
-        let missing = dir.path("not/there");
-        let store = Store::open(&missing, board("serial-1"), &mut OsRng);
+        fs::write(dir.path("file"), b"").expect("written");
+        let place = Place { dir: dir.path("file/not"), ..dir.place() };
+        let store = Store::open(place, board("serial-1"), &mut OsRng);
         assert!(store.unwritten.is_some());
         assert!(!store.state.is_claimed());
     }
@@ -371,13 +422,90 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_authority_is_found() {
+    fn an_authority_is_in_both_copies_and_a_new_certificate_of_it_in_one() {
         let dir = Dir::new("authority");
+        let mut store = dir.open("serial-1");
+        let kept = served();
+        store.keep(kept.clone(), &mut OsRng);
+        assert_eq!(store.state.writes, 3);
+        fs::remove_file(dir.path(CURRENT)).expect("removed");
+        let mut again = dir.open("serial-1");
+        assert_eq!(again.state.served, kept);
+        let mut later = kept;
+        assert!(later.put(ServedFile::Clock, Zeroizing::new(b"1800000001\n".to_vec())));
+        let writes = again.state.writes;
+        again.keep(later.clone(), &mut OsRng);
+        assert_eq!(again.state.writes, writes + 1);
+        assert_eq!(dir.open("serial-1").state.served, later);
+    }
+
+    #[test]
+    fn the_state_is_found_on_a_damaged_disk_and_written_again() {
+        let dir = Dir::new("salvage");
+        let mut store = dir.open("serial-1");
+        let mut disk = vec![0xa5; 3 << 20];
+        let mut lay = |block: usize| {
+            let bytes = fs::read(dir.path(CURRENT)).expect("a file");
+            disk[block * 1024..block * 1024 + bytes.len()].copy_from_slice(&bytes);
+        };
+        lay(5);
+        store.keep(served(), &mut OsRng);
+        // Over the seam between two windows.
+        lay(1022);
+        fs::remove_file(dir.path(PREVIOUS)).expect("removed");
+        fs::write(dir.path(CURRENT), "noise").expect("written");
+        let found = dir.open_damaged(&disk);
+        assert!(found.salvaged && !found.new && found.lost.is_none());
+        assert_eq!(BoxState { writes: store.state.writes, ..found.state.clone() }, store.state);
+        let again = dir.open("serial-1");
+        assert_eq!((&again.state, again.salvaged), (&found.state, false));
+    }
+
+    #[test]
+    fn a_damaged_disk_without_a_state_is_a_new_box_and_says_so() {
+        let dir = Dir::new("unreadable");
+        let store = dir.open_damaged(&[0xa5; 1 << 20]);
+        assert!(store.new && !store.salvaged);
+        assert_eq!(store.lost, Some(Lost::Unreadable));
+        assert_eq!(dir.open("serial-1").state, store.state);
+    }
+
+    #[test]
+    fn after_the_claim_no_block_of_any_copy_holds_the_invitation() {
+        let dir = Dir::new("overwritten");
         drop(dir.open("serial-1"));
-        fs::create_dir(dir.path(SERVE)).expect("made");
-        fs::write(dir.path(SERVE).join("ca.key"), "half of a key").expect("written");
-        assert!(matches!(check(&dir.0), Checked::Whole(_)), "a power cut may leave that");
-        fs::write(dir.path(SERVE).join("ca.crt"), "").expect("written");
-        assert!(matches!(check(&dir.0), Checked::Damaged(_)));
+        // A second name for the same blocks: what becomes of them when the file is gone.
+        let blocks = dir.path("blocks");
+        fs::hard_link(dir.path(CURRENT), &blocks).expect("linked");
+        let unclaimed = fs::read(&blocks).expect("read");
+        let mut store = dir.open("serial-1");
+        store.claim(&mut OsRng);
+        assert_eq!(fs::read(&blocks).expect("read"), vec![0; unclaimed.len()]);
+    }
+
+    #[test]
+    fn a_state_that_is_bound_to_no_board_is_opened_to_be_checked() {
+        let dir = Dir::new("checked");
+        let mut store = Store::open(dir.place(), Board::without_serial(), &mut OsRng);
+        let said = check(&dir.0).to_string();
+        assert!(said.ends_with("write 1, not claimed, no authority yet"), "{said}");
+        store.keep(served(), &mut OsRng);
+        store.claim(&mut OsRng);
+        let said = check(&dir.0).to_string();
+        assert!(said.contains("write 5, claimed, authority ") && said.contains(':'), "{said}");
+    }
+
+    /// An authority and its certificate, as a daemon makes them.
+    fn served() -> Served {
+        use appliance_core::names::DnsName;
+        use appliance_core::pki::{Identity, Stored, plan};
+        let names = DnsName::parse("bulle.internal").into_iter().collect();
+        let now = base::UnixSeconds(1_800_000_000);
+        let plan = plan(&Stored::default(), &Identity { names, ..Identity::default() }, now, now);
+        let mut served = Served::default();
+        for write in plan.expect("an authority").writes {
+            assert!(served.put(ServedFile::Pki(write.file), write.contents));
+        }
+        served
     }
 }

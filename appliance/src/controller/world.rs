@@ -1,5 +1,6 @@
 //! Where things are: on a box, or below a directory for tests.
 
+use crate::files;
 use std::path::{Path, PathBuf};
 
 /// The paths that the controller knows.
@@ -36,10 +37,22 @@ impl World {
         self.root.join("boot/bulle")
     }
 
-    /// What outlives a boot.
+    /// The partition of what outlives a boot.
+    #[must_use]
+    pub fn data_partition(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    /// Our place on it.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        self.root.join("data/bulle")
+        self.data_partition().join("bulle")
+    }
+
+    /// The state directory of `bulle serve`, in memory.
+    #[must_use]
+    pub fn serve(&self) -> PathBuf {
+        self.run().join("serve")
     }
 
     /// What the controller tells others.
@@ -66,10 +79,30 @@ impl World {
         self.root.join("run/bulle-wifi")
     }
 
-    /// What the initrd said about the data partition.
+    /// What the initrd said about the data partition: one word, see there.
     #[must_use]
-    pub fn data_word(&self) -> PathBuf {
-        self.root.join("run/bulle-start/data")
+    pub fn data_word(&self) -> String {
+        let word = files::read(&self.start("data"), 16).ok().flatten().unwrap_or_default();
+        String::from_utf8_lossy(word.trim_ascii()).into_owned()
+    }
+
+    /// The copy that the initrd made of a data partition before it made it again.
+    #[must_use]
+    pub fn data_remains(&self) -> PathBuf {
+        self.start("remains")
+    }
+
+    /// The data partition as a device.
+    #[must_use]
+    pub fn data_device(&self) -> Option<PathBuf> {
+        let disks = files::read(&self.start("disks"), 1024).ok()??;
+        let disks = std::str::from_utf8(&disks).ok()?;
+        let device = disks.lines().find_map(|line| line.strip_prefix("data="));
+        device.filter(|device| !device.is_empty()).map(PathBuf::from)
+    }
+
+    fn start(&self, name: &str) -> PathBuf {
+        self.root.join("run/bulle-start").join(name)
     }
 
     /// The screen.

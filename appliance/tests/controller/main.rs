@@ -13,6 +13,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use support::Sham;
 
 #[test]
@@ -84,6 +85,62 @@ fn a_second_start_writes_nothing_that_lasts() {
     sham.start().stop();
     assert_eq!(times(), before);
     assert!(!sham.path("data/bulle/box.state.previous").exists());
+}
+
+#[test]
+fn what_the_daemon_keeps_outlives_the_memory_that_it_works_in() {
+    let sham = Sham::new("mode = \"lan\"\n");
+    let plan = support::authority("bulle.local");
+    let serve = sham.path("run/bulle/serve");
+    let controller = sham.start();
+    let state = || sham.bulle(&["box", "check-state", "data/bulle"]).1;
+    for write in &plan.writes {
+        assert!(state().contains("no authority yet"), "half of one is not kept");
+        fs::write(serve.join(write.file.name()), &write.contents).unwrap();
+    }
+    let fingerprint = plan.ca.fingerprint.to_string();
+    sham.until("it is kept", || state().contains(&fingerprint));
+    let card = fingerprint.split_at(23).0;
+    sham.until("the card names it", || sham.read("boot/bulle/JOIN.TXT").contains(card));
+    controller.stop();
+
+    fs::remove_dir_all(&serve).unwrap();
+    let before = state();
+    let controller = sham.start();
+    for write in &plan.writes {
+        assert_eq!(fs::read(serve.join(write.file.name())).unwrap(), *write.contents);
+        let mode = fs::metadata(serve.join(write.file.name())).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, if write.file.is_secret() { 0o600 } else { 0o644 });
+    }
+    // What is there is in use, whatever was kept.
+    fs::write(serve.join("clock"), "1800000001\n").unwrap();
+    controller.stop();
+    assert!(state() != before, "the time is kept at the end");
+    sham.start().stop();
+    assert_eq!(sham.read("run/bulle/serve/clock"), "1800000001\n");
+}
+
+#[test]
+fn a_box_whose_disk_was_damaged_finds_itself_on_it_or_is_new_and_says_so() {
+    let sham = Sham::new("mode = \"lan\"\n");
+    sham.start().stop();
+    let code = sham.claim_code();
+    let state = fs::read(sham.path("data/bulle/box.state")).unwrap();
+    let damage = |remains: &[u8], said: &str| {
+        fs::remove_dir_all(sham.path("data/bulle")).unwrap();
+        fs::create_dir_all(sham.path("run/bulle-start")).unwrap();
+        fs::write(sham.path("run/bulle-start/data"), "rebuilt\n").unwrap();
+        fs::write(sham.path("run/bulle-start/remains"), remains).unwrap();
+        let controller = sham.start();
+        sham.until(said, || sham.flat("boot/bulle/JOIN.TXT").contains(said));
+        controller.stop();
+        assert!(!sham.path("run/bulle-start/remains").exists());
+    };
+    let remains = [&[0xa5; 7 * 1024], state.as_slice(), &[0xa5; 2000]].concat();
+    damage(&remains, "were found on it and are saved");
+    assert_eq!(sham.claim_code(), code);
+    damage(&[0xa5; 9000], "nothing of it could be saved");
+    assert_ne!(sham.claim_code(), code);
 }
 
 #[test]

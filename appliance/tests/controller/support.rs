@@ -1,6 +1,8 @@
 //! A directory that looks like a box, and a controller in it.
 
 use appliance::leak_guard::suspicious;
+use appliance_core::names::DnsName;
+use appliance_core::pki::{Identity, PkiFile, Plan, Stored, plan};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, Permissions};
@@ -19,13 +21,16 @@ const BULLE: &str = env!("CARGO_BIN_EXE_bulle");
 
 /// A certificate for that name, in PEM.
 pub(crate) fn certificate(name: &str) -> String {
-    use appliance_core::names::DnsName;
-    use appliance_core::pki::{Identity, PkiFile, Stored, plan};
-    let identity = Identity { names: DnsName::parse(name).into_iter().collect(), ..Identity::default() };
-    let now = base::UnixSeconds(1_800_000_000);
-    let plan = plan(&Stored::default(), &identity, now, now).unwrap();
+    let plan = authority(name);
     let leaf = plan.writes.iter().find(|write| write.file == PkiFile::LeafCertificate).unwrap();
     String::from_utf8(leaf.contents.to_vec()).unwrap()
+}
+
+/// What a daemon of that name makes at its first start.
+pub(crate) fn authority(name: &str) -> Plan {
+    let identity = Identity { names: DnsName::parse(name).into_iter().collect(), ..Identity::default() };
+    let now = base::UnixSeconds(1_800_000_000);
+    plan(&Stored::default(), &identity, now, now).unwrap()
 }
 
 /// The directory. It goes with its owner.
