@@ -22,9 +22,9 @@ pub(super) struct Word {
 /// networkd looks at its files again, or starts if it does not run.
 pub(super) const NETWORK: Word =
     Word { service: "systemd-networkd", arguments: &["reload-or-restart", "systemd-networkd.service"] };
-/// `bulle serve` looks at its settings again.
+/// `bulle serve` looks at its settings again, if it runs.
 pub(super) const SERVE: Word =
-    Word { service: "bulle", arguments: &["kill", "--kill-whom=main", "--signal=HUP", "bulle.service"] };
+    Word { service: "bulle", arguments: &["try-reload-or-restart", "bulle.service"] };
 /// `bulle serve` starts anew, if it runs.
 pub(super) const SERVE_ANEW: Word = Word { service: "bulle", arguments: &["try-restart", "bulle.service"] };
 

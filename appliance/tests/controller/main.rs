@@ -62,7 +62,9 @@ fn a_claim_takes_the_card_away_for_good() {
     }
     let screen = sham.read("dev/tty1");
     assert!(!screen.contains(&code) && !screen.contains('#'), "{screen}");
-    sham.until("the daemon is told", || sham.read("systemctl.log").contains("--signal=HUP bulle.service"));
+    sham.until("the daemon is told", || {
+        sham.read("systemctl.log").contains("try-reload-or-restart bulle.service")
+    });
     controller.stop();
 
     fs::remove_file(sham.path("run/bulle/claim/claimed")).unwrap();

@@ -88,7 +88,7 @@ case "$*" in
             echo $! >"$box/run/networkd.pid"
         fi
         ;;
-    *HUP\ bulle.service) alive serve && kill -HUP "$(<"$box/run/serve.pid")" ;;
+    *reload-or-restart\ bulle.service) alive serve && kill -HUP "$(<"$box/run/serve.pid")" ;;
 esac
 exit 0
 X
@@ -166,6 +166,7 @@ check "and by IPv6" loads "[fd01:203:405::1]"
 # curl says 7 when it was refused, 28 when it waited in vain.
 refuses() { local said=0; loads "$1" || said=$?; is "$said" 7; }
 check "a port that is not on the list refuses at once" refuses 10.77.0.1:9999
+check "so does private DNS" refuses 10.77.0.1:853
 check "the way out is refused at once, by IPv4" refuses 203.0.113.9
 check "and by IPv6" refuses "[2001:db8::9]"
 stays_in() { ! bubble timeout 2 bash -c "exec 3<>/dev/tcp/10.77.0.50/80" 2>/dev/null; }
