@@ -10,6 +10,7 @@
 //! on the cable says about names, search domains and time zones is not believed.
 
 mod daemon;
+mod lease;
 mod networkd;
 mod range;
 mod sockets;
@@ -17,6 +18,7 @@ mod sockets;
 pub(crate) mod tests;
 
 pub use daemon::{Serve, settings};
+pub use lease::{CLASH_LASTS, ClientName, Leases, MOST_NAMES, leased};
 pub use networkd::{File, files};
 pub use range::{MOST_NETWORKS, Range, choose};
 pub use sockets::{Socket, Sockets};
@@ -69,6 +71,8 @@ pub struct Cable {
     pub interface: String,
     /// The address that the owner gave; `None` for DHCP.
     pub fixed: Option<Fixed>,
+    /// Under which name the box asks for an address.
+    pub client: ClientName,
     /// Where the owner wants the time to come from.
     pub ntp: Vec<IpAddr>,
     /// Makes IPv6 addresses that are stable and tell nothing of the hardware (RFC 7217).

@@ -15,6 +15,8 @@ pub(super) const MOST_ADDRESSES: usize = 32;
 /// One interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link {
+    /// Its number.
+    pub(super) index: u32,
     /// Its name.
     pub(super) name: String,
     /// A radio's.
@@ -49,7 +51,9 @@ pub(super) fn links(sys: &Path) -> Vec<Link> {
             // Reading the carrier of an interface that is down is an error, and means no.
             let carrier = fs::read_to_string(path.join("carrier")).is_ok_and(|text| text.trim() == "1");
             let ethernet = fs::read_to_string(path.join("type")).is_ok_and(|text| text.trim() == "1");
+            let index = fs::read_to_string(path.join("ifindex")).unwrap_or_default();
             (ethernet && name != "lo").then(|| Link {
+                index: index.trim().parse().unwrap_or_default(),
                 name,
                 wireless: path.join("phy80211").exists() || path.join("wireless").exists(),
                 physical: path.join("device").exists(),

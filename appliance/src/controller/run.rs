@@ -21,7 +21,8 @@ use appliance_core::firstboot::Served;
 use appliance_core::light;
 use appliance_core::mode::{Cable, Decision, Facts, Mode, ModeMachine};
 use appliance_core::names::DnsName;
-use appliance_core::network::{self, Bubble, Plan, Range, Serve, Socket, Sockets};
+use appliance_core::network::{self, Bubble, Leases, Plan, Range, Serve, Socket, Sockets};
+use appliance_core::retry::Retry;
 use appliance_core::settings::{Probes, SettingsError};
 use appliance_core::site::Site;
 use appliance_core::wifi::{Credentials, Passphrase, Ssid};
@@ -36,6 +37,9 @@ use tracing::{info, warn};
 
 /// How often facts are looked at.
 const TICK: Duration = Duration::from_secs(1);
+
+/// Larger than any lease that networkd keeps.
+const LARGEST_LEASE: usize = 16 * 1024;
 
 /// Runs until it is asked to stop.
 ///
@@ -54,6 +58,7 @@ pub(super) struct Controller {
     pub(super) clocks: Clocks,
     pub(super) boot: BootPartition,
     pub(super) store: Store,
+    saving: Retry,
     pub(super) screen: Screen,
     pub(super) applier: Applier,
     pub(super) radio: Radio,
@@ -68,6 +73,7 @@ pub(super) struct Controller {
     /// The interface of the cable, and how it is followed.
     cable: Option<String>,
     sockets: Sockets,
+    pub(super) leases: Leases,
     light: Light,
     pub(super) told: Told,
     pub(super) served: ServedDir,
@@ -97,6 +103,7 @@ impl Controller {
         let mut controller = Self {
             boot,
             store,
+            saving: Retry::NEW,
             screen: Screen::new(world.tty(), world.sys()),
             applier,
             radio: Radio::new(&world),
@@ -108,6 +115,7 @@ impl Controller {
             links: Vec::new(),
             cable: None,
             sockets: Sockets::default(),
+            leases: Leases::default(),
             light: Light::new(world.sys()),
             told: Told::default(),
             served,
@@ -182,12 +190,14 @@ impl Controller {
         self.radio.look(self.clocks.now());
         self.links = links(self.world.sys());
         self.look_for_cable(self.clocks.now());
+        self.look_at_lease(self.clocks.now());
         self.told = Told::read(&self.world);
         if self.told.claimed && !self.store.state.is_claimed() {
             info!("the box has been claimed");
             self.store.claim(&mut OsRng);
         }
         self.keep_served();
+        self.save_again(self.clocks.now());
         self.decide().await;
         self.apply().await;
         self.show();
@@ -205,6 +215,27 @@ impl Controller {
         let Some(served) = self.served.look() else { return };
         if served != self.store.state.served && self.served.may_save(self.clocks.now()) {
             self.keep(served);
+        }
+    }
+
+    /// What could not be written is tried again, ever less often: a disk may be full for a moment only.
+    fn save_again(&mut self, now: Instant) {
+        if self.store.unwritten.is_none() {
+            self.saving = Retry::NEW;
+            return;
+        }
+        if self.saving.is_done() {
+            // The first attempt has failed already.
+            self.saving.handle_wanted();
+            let _ = self.saving.poll_effect(now);
+            self.saving.handle_done(false, now);
+        }
+        if self.saving.poll_effect(now) {
+            self.store.save(&mut OsRng);
+            self.saving.handle_done(self.store.unwritten.is_none(), now);
+            if self.store.unwritten.is_none() {
+                info!("the state of the box is written now");
+            }
         }
     }
 
@@ -300,8 +331,17 @@ impl Controller {
                 info!("another socket has the cable now");
             }
             self.carrier_since = None;
+            self.leases.handle_moved();
             self.cable = found;
         }
+    }
+
+    /// Looks whether the address that the router gives can be used.
+    fn look_at_lease(&mut self, now: Instant) {
+        let Some(cable) = self.cable() else { return };
+        let file = files::read(&self.world.lease(cable.index), LARGEST_LEASE).ok().flatten();
+        let ours: Vec<_> = cable.addresses.iter().map(|(address, _)| *address).collect();
+        self.leases.handle_lease(file.and_then(|file| network::leased(&file)), &ours, now);
     }
 
     /// The other sockets, which are kept on so that a cable in them is seen.
@@ -376,6 +416,7 @@ impl Controller {
             cable: self.cable().map(|link| network::Cable {
                 interface: link.name.clone(),
                 fixed: site.and_then(|site| site.lan.fixed.clone()),
+                client: self.leases.name(),
                 ntp: site.map(|site| site.lan.ntp.clone()).unwrap_or_default(),
                 secret: network::address_secret(&secrets.machine_id),
                 serves: !wifi,

@@ -88,6 +88,13 @@ impl Controller {
         remarks.extend(self.decision.map(|decision| decision.to_string()));
         remarks.extend(self.radio.remarks());
         remarks.extend(self.store.lost.map(|lost| lost.to_string()));
+        if self.store.claim_is_unwritten() {
+            remarks.push(
+                "This box was claimed, but that could not be written to its disk; it is tried again. If the power goes \
+                 before, the join card is back, and the box has to be claimed once more."
+                    .to_owned(),
+            );
+        }
         if self.store.salvaged {
             remarks.push(
                 "The disk of this box was damaged. Its keys and its authority were found on it and are saved: phones \
@@ -126,6 +133,13 @@ impl Controller {
             remarks.push(format!(
                 "The certificate in bulle.toml is not used: {error}. The box vouches for itself meanwhile."
             ));
+        }
+        if self.leases.clash() {
+            remarks.push(
+                "The address that the router of this network gives to the box is used by another machine. The box does \
+                 not take it, and asks for another one."
+                    .to_owned(),
+            );
         }
         let fixed = self.site.as_ref().ok().and_then(|site| site.lan.fixed.as_ref());
         let late = self.carrier_since.is_some_and(|since| now >= since + ADDRESS_TIME);

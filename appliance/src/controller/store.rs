@@ -66,8 +66,23 @@ pub(super) struct Store {
     pub(super) lost: Option<Lost>,
     /// Whether it was found on a damaged disk by looking through all of it.
     pub(super) salvaged: bool,
-    /// Why it could not be written, if so. The box works until the power goes.
+    /// Why it could not be written, if so. The box works until the power goes, and [`Store::save`] tries again.
     pub(super) unwritten: Option<io::Error>,
+    todo: Todo,
+}
+
+/// What is to be done to the files, so that they say what is true. Each can be done again after it failed halfway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Todo {
+    Nothing,
+    /// What was kept aside counts again.
+    ComeBack,
+    /// A state is to be written that was not in its place, after what is there instead has been put aside.
+    New(Option<Lost>),
+    /// The daemon has new files; how many copies are to hold them.
+    Served(u8),
+    /// The invitation is to go from every copy, and so is what was kept aside.
+    Claim,
 }
 
 impl Store {
@@ -98,32 +113,50 @@ impl Store {
             }
         };
         let new = !salvaged && matches!(from, None | Some(Copy::Aside));
-        let mut store = Self { place, board, state, new, lost, salvaged, unwritten: None };
-        let done = match from {
-            Some(Copy::Current) => Ok(()),
-            Some(Copy::Aside) => store.place.partition.writable(|| come_back(&store.place)),
-            Some(Copy::Previous) | None => store.write(lost, rng),
+        let todo = match from {
+            Some(Copy::Current) => Todo::Nothing,
+            Some(Copy::Aside) => Todo::ComeBack,
+            Some(Copy::Previous) | None => Todo::New(lost),
         };
-        store.unwritten = done.err();
+        let mut store = Self { place, board, state, new, lost, salvaged, unwritten: None, todo };
+        store.save(rng);
         store
     }
 
-    /// Writes a state that was not in its place, after what is there instead has been put aside.
-    fn write<R: RngCore + CryptoRng>(&mut self, lost: Option<Lost>, rng: &mut R) -> io::Result<()> {
-        let Self { place, board, state, .. } = self;
-        place.partition.writable(|| {
-            if let Some(lost) = lost {
-                put_aside(place, lost)?;
-            }
-            // The copy that was not whole must not become the previous one.
-            files::remove(&place.file(CURRENT))?;
-            write(place, state, board, rng)
-        })
-    }
-
-    /// Somebody has claimed the box: the invitation goes from every copy, and so does what was kept aside.
+    /// Somebody has claimed the box. That counts from now on, whether or not it can be written yet.
     pub(super) fn claim<R: RngCore + CryptoRng>(&mut self, rng: &mut R) {
         self.state.claim();
+        self.todo = Todo::Claim;
+        self.save(rng);
+    }
+
+    /// Does to the files what is to be done, if anything is.
+    pub(super) fn save<R: RngCore + CryptoRng>(&mut self, rng: &mut R) {
+        let Self { place, board, state, .. } = self;
+        let done = match self.todo {
+            Todo::Nothing => Ok(()),
+            Todo::ComeBack => place.partition.writable(|| come_back(place)),
+            Todo::New(lost) => place.partition.writable(|| {
+                if let Some(lost) = lost {
+                    put_aside(place, lost)?;
+                }
+                // The copy that was not whole must not become the previous one.
+                files::remove(&place.file(CURRENT))?;
+                write(place, state, board, rng)
+            }),
+            Todo::Served(copies) => {
+                let write = || (0..copies).try_for_each(|_| write(place, state, board, rng));
+                place.partition.writable(write)
+            }
+            Todo::Claim => self.write_claim(rng),
+        };
+        self.unwritten = done.err();
+        if self.unwritten.is_none() {
+            self.todo = Todo::Nothing;
+        }
+    }
+
+    fn write_claim<R: RngCore + CryptoRng>(&mut self, rng: &mut R) -> io::Result<()> {
         let Self { place, board, state, .. } = self;
         let forget = |names: &[&str]| {
             names.iter().try_for_each(|name| {
@@ -131,7 +164,7 @@ impl Store {
                 files::remove(&place.file(name))
             })
         };
-        let written = place.partition.writable(|| {
+        place.partition.writable(|| {
             // Twice, so that no copy with the invitation is left.
             let mut write_both = || (0..2).try_for_each(|_| write(place, state, board, rng));
             let written = write_both().or_else(|_| {
@@ -140,18 +173,27 @@ impl Store {
                 write_both()
             });
             written.and_then(|()| forget(&[ASIDE, DAMAGED]))
-        });
-        self.unwritten = written.err();
+        })
     }
 
     /// The daemon has new files.
     pub(super) fn keep<R: RngCore + CryptoRng>(&mut self, served: Served, rng: &mut R) {
         // Phones trust the authority, so that it has to be in both copies.
-        let times = if served.fingerprint() == self.state.served.fingerprint() { 1 } else { 2 };
+        let copies = if served.fingerprint() == self.state.served.fingerprint() { 1 } else { 2 };
         self.state.served = served;
-        let Self { place, board, state, .. } = self;
-        let write = || (0..times).try_for_each(|_| write(place, state, board, rng));
-        self.unwritten = place.partition.writable(write).err();
+        self.todo = match self.todo {
+            Todo::Nothing => Todo::Served(copies),
+            Todo::Served(before) => Todo::Served(before.max(copies)),
+            // The whole of it is written in the place of what would come back.
+            Todo::ComeBack => Todo::New(None),
+            other @ (Todo::New(_) | Todo::Claim) => other,
+        };
+        self.save(rng);
+    }
+
+    /// Whether the box was claimed and that stands nowhere yet.
+    pub(super) const fn claim_is_unwritten(&self) -> bool {
+        matches!(self.todo, Todo::Claim)
     }
 }
 
@@ -415,10 +457,39 @@ mod tests {
         fs::create_dir(dir.path("box.state.part")).expect("made");
         store.claim(&mut OsRng);
         assert!(store.unwritten.is_some());
+        assert!(
+            store.state.is_claimed() && store.claim_is_unwritten(),
+            "it counts as long as there is power"
+        );
         assert_eq!(dir.open("serial-1").state, before);
+        store.save(&mut OsRng);
+        assert!(store.unwritten.is_some() && store.claim_is_unwritten());
         fs::remove_dir(dir.path("box.state.part")).expect("removed");
-        store.claim(&mut OsRng);
-        assert!(store.unwritten.is_none() && dir.open("serial-1").state.is_claimed());
+        store.save(&mut OsRng);
+        assert!(store.unwritten.is_none() && !store.claim_is_unwritten());
+        assert!(dir.open("serial-1").state.is_claimed());
+        fs::remove_file(dir.path(CURRENT)).expect("removed");
+        assert!(dir.open("serial-1").state.is_claimed(), "in both copies");
+    }
+
+    #[test]
+    fn what_could_not_be_written_at_first_is_written_later() {
+        let dir = Dir::new("later");
+        fs::create_dir(dir.path("box.state.part")).expect("made");
+        let mut store = dir.open("serial-1");
+        assert!(store.unwritten.is_some() && !dir.path(CURRENT).exists());
+        let kept = served();
+        store.keep(kept.clone(), &mut OsRng);
+        assert!(store.unwritten.is_some() && !store.claim_is_unwritten());
+        fs::remove_dir(dir.path("box.state.part")).expect("removed");
+        store.save(&mut OsRng);
+        assert!(store.unwritten.is_none());
+        let again = dir.open("serial-1");
+        assert_eq!((&again.state, &again.state.served), (&store.state, &kept));
+        // With nothing to do, nothing is written.
+        let writes = store.state.writes;
+        store.save(&mut OsRng);
+        assert_eq!(store.state.writes, writes);
     }
 
     #[test]

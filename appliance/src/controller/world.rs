@@ -73,6 +73,12 @@ impl World {
         self.root.join("run/systemd/network")
     }
 
+    /// What networkd keeps of the lease of this interface.
+    #[must_use]
+    pub fn lease(&self, index: u32) -> PathBuf {
+        self.root.join("run/systemd/netif/leases").join(index.to_string())
+    }
+
     /// Where the access point has its files.
     #[must_use]
     pub fn wifi(&self) -> PathBuf {

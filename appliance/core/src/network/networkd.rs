@@ -1,6 +1,6 @@
 //! The `.network` files (systemd.network(5)).
 
-use super::{Bubble, Cable, POOL, Plan};
+use super::{Bubble, Cable, ClientName, POOL, Plan};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -112,13 +112,19 @@ fn wired(cable: &Cable) -> String {
             fixed.prefix.bits()
         );
     }
+    // Where the first address was another machine's, the router takes the box for another one.
+    // Its lease is not given back: the router would hand the address out again.
+    let client = match cable.client {
+        ClientName(0) => "ClientIdentifier=mac\n".to_owned(),
+        ClientName(number) => format!("ClientIdentifier=duid\nDUIDType=link-layer\nIAID={number}\n"),
+    };
     // Only a network that the box serves may tell it the way elsewhere, so that answers find it.
     let gateway = yes_no(cable.serves);
     let ntp = yes_no(cable.serves && cable.ntp.is_empty());
     let _ = write!(
         text,
-        "\n[DHCPv4]\nClientIdentifier=mac\nSendHostname={gateway}\nUseDNS=no\nUseDomains=no\nUseHostname=no\n\
-         UseTimezone=no\nUseNTP={ntp}\nUseMTU=no\nUseRoutes={gateway}\nUseGateway={gateway}\nSendRelease=yes\n\
+        "\n[DHCPv4]\n{client}SendHostname={gateway}\nUseDNS=no\nUseDomains=no\nUseHostname=no\n\
+         UseTimezone=no\nUseNTP={ntp}\nUseMTU=no\nUseRoutes={gateway}\nUseGateway={gateway}\nSendRelease=no\n\
          SendDecline=yes\n\
          \n[DHCPv6]\nDUIDType=link-layer\nUseDNS=no\nUseDomains=no\nUseHostname=no\nUseNTP={ntp}\nUseDelegatedPrefix=no\n\
          \n[IPv6AcceptRA]\nUseDNS=no\nUseDomains=no\nUseMTU=no\nUseGateway={gateway}\nUseRoutePrefix={gateway}\n\

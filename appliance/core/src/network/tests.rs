@@ -18,6 +18,7 @@ fn cable(serves: bool) -> Cable {
     Cable {
         interface: "eth0".to_owned(),
         fixed: None,
+        client: ClientName::default(),
         ntp: Vec::new(),
         secret: address_secret(&[7; 16]),
         serves,
@@ -63,6 +64,18 @@ fn the_files_are_the_ones_that_were_agreed_upon() {
         ..cable(true)
     });
     golden("network/tests/fixed.network", &all(&plan));
+}
+
+#[test]
+fn a_box_whose_address_was_taken_has_another_name_with_the_router_and_keeps_the_lease() {
+    let named = |client| {
+        let plan = Plan { cable: Some(Cable { client, ..cable(true) }), ..lan() };
+        files(&plan).remove(0).contents
+    };
+    assert!(named(ClientName(0)).contains("[DHCPv4]\nClientIdentifier=mac\n"));
+    let second = named(ClientName(2));
+    assert!(second.contains("[DHCPv4]\nClientIdentifier=duid\nDUIDType=link-layer\nIAID=2\n"), "{second}");
+    assert!(second.contains("SendRelease=no\n"), "{second}");
 }
 
 #[test]
