@@ -32,11 +32,13 @@ use rand_core::OsRng;
 use std::io;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 /// How often facts are looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// The same until there is a decision, because somebody has just switched the box on and waits.
+const FIRST_TICK: Duration = Duration::from_millis(200);
 
 /// Larger than any lease that networkd keeps.
 const LARGEST_LEASE: usize = 16 * 1024;
@@ -153,11 +155,10 @@ impl Controller {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut wait = Duration::ZERO;
         loop {
             tokio::select! {
-                _ = tick.tick() => {}
+                () = sleep(wait) => {}
                 () = self.radio.news() => {}
                 _ = hang_up.recv() => {
                     info!("reading the settings of the box again");
@@ -174,6 +175,7 @@ impl Controller {
                 _ = interrupt.recv() => break,
             }
             self.turn().await;
+            wait = if self.ready { TICK } else { FIRST_TICK };
         }
         notify::stopping();
         info!("stopping");
