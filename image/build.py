@@ -1,5 +1,6 @@
 """One board, from packages to a disk image in out/image/BOARD."""
 
+import json
 import os
 import tempfile
 import time
@@ -101,7 +102,7 @@ def size(path):
 
 def place(board, work, image, fast):
     """Puts the image and what belongs to it under out/image/BOARD, whole or not at all."""
-    folder = OUT / "image" / board.id
+    folder, work = OUT / "image" / board.id, Path(work)
     folder.mkdir(parents=True, exist_ok=True)
     name = f"bulle-{board.id}-{version()}{'-fast' if fast else ''}.img"
     part = folder / f".{name}.part"
@@ -118,6 +119,9 @@ def place(board, work, image, fast):
         say(f"out/image/{board.id}/sbom.*.json, licences.tar.zst: {debs} packages, {crates} crates")
         digest = lock.sha256_of(folder / f"{name}.zst")
         (folder / f"{name}.zst.sha256").write_text(f"{digest}  {name}.zst\n")
+        # For the bench `box-size`.
+        sizes = {"compressed": (folder / f"{name}.zst").stat().st_size, "root": (work / "root.img").stat().st_size}
+        (folder / "sizes.json").write_text(json.dumps(sizes) + "\n")
         say(f"out/image/{board.id}/{name}.zst: {size(folder / f'{name}.zst')}, SHA-256 {digest}")
     else:
         say(f"out/image/{board.id}/{name}")

@@ -5,6 +5,7 @@ mod first_page;
 mod idle_session;
 mod memory;
 mod page_weight;
+mod the_box;
 
 use anyhow::Result;
 
@@ -19,13 +20,15 @@ pub struct Effort {
     pub sessions: [usize; 2],
     /// Phones of the memory bench.
     pub phones: usize,
+    /// How long the box in the virtual machine is watched.
+    pub operation_s: u32,
 }
 
 impl Effort {
     /// As published.
-    pub const FULL: Self = Self { rounds: 5, sessions: [2000, 5000], phones: 200 };
+    pub const FULL: Self = Self { rounds: 5, sessions: [2000, 5000], phones: 200, operation_s: 600 };
     /// To see that the benches themselves work.
-    pub const QUICK: Self = Self { rounds: 1, sessions: [100, 200], phones: 10 };
+    pub const QUICK: Self = Self { rounds: 1, sessions: [100, 200], phones: 10, operation_s: 60 };
 }
 
 /// One bench.
@@ -70,5 +73,20 @@ pub const ALL: &[Bench] = &[
         name: "idle-session",
         about: "memory and CPU per idle TLS WebSocket session, beside the bare minimum and mosquitto",
         run: idle_session::run,
+    },
+    Bench {
+        name: "box-size",
+        about: "size of the images that are flashed, and of the root file system in them",
+        run: the_box::size,
+    },
+    Bench {
+        name: "box-start",
+        about: "from the kernel's start to the first page in QEMU, beside the same packages as Debian starts them",
+        run: the_box::start,
+    },
+    Bench {
+        name: "box-operation",
+        about: "memory of the booted box in QEMU, and what it writes to its card while phones talk",
+        run: the_box::operation,
     },
 ];
