@@ -10,7 +10,7 @@ DATA_LIMIT_S=${DATA_LIMIT_S:-20}
 # nothing. It goes when the file system is complete, so that power lost meanwhile means a first start
 # again; and a partition without it that holds none is damaged, not new.
 DATA_BLANK='bulle: blank'
-# A copy of a partition that is made again, for who knows what was in it.
+# A copy of a damaged partition as it was found, for who knows what was in it.
 DATA_REMAINS=${DATA_REMAINS:-/run/bulle-start/remains}
 # By their paths: busybox would take programs of its own that bear these names.
 E2FSCK=${E2FSCK:-/bin/e2fsck}
@@ -48,8 +48,10 @@ data_ever_made() {
 }
 
 data_magic() {
-    [ "$(dd if="$1" bs=1 skip=$(($2 + 56)) count=2 2>/dev/null | od -An -v -tx1 | tr -d ' \n')" = 53ef ]
+    [ "$(data_byte "$1" $(($2 + 56)))/$(data_byte "$1" $(($2 + 57)))" = 83/239 ]
 }
+
+data_byte() { dd if="$1" bs=1 skip="$2" count=1 2>/dev/null | od -An -v -tu1 | tr -d ' \n'; }
 
 # Blocks of 1 KiB: small files, and copies of the superblock even in 64 MiB. Without the feature that
 # marks inodes as never used: copies of those marks are as old as the file system, and a repair
@@ -63,21 +65,27 @@ data_make() {
 
 data_mount() { mount -t ext4 -o "$DATA_OPTIONS" "$1" "$2" 2>/dev/null; }
 
-# Replays the journal after a power cut, and repairs what is damaged; sets data_was. Never with -p:
-# that copies damaged descriptors over their good copies before it gives up. 0 to 2 mean that it is
-# in order now.
+# Replays the journal after a power cut, looks at all tables whatever the superblock says of itself,
+# and repairs what is damaged when a copy is made: a repair may write where a lost file was. Sets
+# data_was. Never with -p: that copies damaged descriptors over their good copies before it gives up.
 data_check() {
-    data_said=$(timeout "$DATA_LIMIT_S" "$E2FSCK" -y "$1" 2>/dev/null)
-    # shellcheck disable=SC2181  # more than one status is good
-    [ $? -le 2 ] || return 1
-    case $data_said in
-        *": clean, "*) data_was=whole ;;
-        *) data_was=repaired ;;
-    esac
+    # Not on one that needs none: it would write all the same.
+    data_flags=$(data_byte "$1" 1120)
+    [ "$((${data_flags:-0} & 4))" = 0 ] || data_e2fsck -y -E journal_only "$1"
+    data_was=whole
+    data_e2fsck -f -n "$1" && return
+    data_copy "$1"
+    data_was=repaired
+    data_e2fsck -f -y "$1"
+    # 1 and 2: it was not in order, and is now.
+    [ $? -le 2 ]
 }
+
+data_e2fsck() { timeout "$DATA_LIMIT_S" "$E2FSCK" "$@" >/dev/null 2>&1; }
 
 # What cannot be read is zero in the copy; no copy, or half of one, is no reason not to start.
 data_copy() {
+    [ ! -e "$DATA_REMAINS" ] || return 0
     (umask 077 && timeout "$DATA_LIMIT_S" dd if="$1" of="$DATA_REMAINS" bs=64k conv=noerror,sync 2>/dev/null)
     return 0
 }

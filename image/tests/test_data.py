@@ -55,7 +55,9 @@ class Data(unittest.TestCase):
 
     def test_an_empty_partition_is_made_once(self):
         self.assertEqual(self.open(), "made")
+        os.utime(self.disk, (0, 0))
         self.assertEqual(self.open(), "whole")
+        self.assertEqual(self.disk.stat().st_mtime, 0, "nothing is written to one that is in order")
 
     def test_what_was_written_is_there_when_it_is_whole(self):
         self.open()
@@ -101,11 +103,16 @@ class Data(unittest.TestCase):
         self.assertEqual(self.remains.stat().st_mode & 0o777, 0o600)
         self.assertEqual(self.open(), "whole")
 
-    def test_what_is_repaired_is_not_copied(self):
+    def test_what_is_repaired_is_copied_before(self):
         self.open()
-        self.damage(2 * 1024, 3 * 1024)
+        self.assertFalse(self.remains.exists(), "nothing was wrong")
+        # The tables of inodes.
+        self.damage(280 * 1024, 200 * 1024)
+        before = self.disk.read_bytes()
         self.assertEqual(self.open(), "repaired")
-        self.assertFalse(self.remains.exists())
+        # The superblock and the descriptors may have come back from their copies already.
+        self.assertTrue(self.remains.read_bytes()[8192:] == before[8192:])
+        self.assertFalse(self.disk.read_bytes()[8192:] == before[8192:])
 
     def test_repair_that_takes_too_long_does_not_hold_the_start_up(self):
         self.open()
