@@ -121,7 +121,7 @@ fn the_bubble_makes_room_for_the_network_on_the_cable() {
 #[test]
 fn the_daemon_reads_what_the_controller_writes() {
     let serve = Serve {
-        state_dir: "/data/bulle/serve".into(),
+        state_dir: "/run/bulle/serve".into(),
         runtime: "/run/bulle/claim".into(),
         claim: ClaimHash::of("7KQ2M-9XD04", [3; 16]),
         certificate: None,
@@ -144,7 +144,7 @@ fn the_daemon_reads_what_the_controller_writes() {
 #[test]
 fn the_names_of_an_owners_certificate_are_served_as_well() {
     let serve = Serve {
-        state_dir: "/data/bulle/serve".into(),
+        state_dir: "/run/bulle/serve".into(),
         runtime: "/run/bulle/claim".into(),
         claim: None,
         certificate: Some(("/run/bulle/certificate.pem".into(), "/run/bulle/key.pem".into())),
