@@ -8,6 +8,7 @@ import * as sealed from './sealed.mjs';
 import * as native from './native.mjs';
 import * as names from './names.mjs';
 import * as box from './box.mjs';
+import * as boxBoards from './box-boards.mjs';
 
 export const scenarios = {
   'direct-without-mdns': paths.directWithoutMdns,
@@ -34,6 +35,8 @@ export const scenarios = {
   'box-wifi-join': box.wifiJoin,
   'box-lan': box.lan,
   'box-bad-config': box.badConfig,
+  'box-arm64': boxBoards.arm64,
+  'box-fallback': boxBoards.fallback,
   'box-reproducible': box.reproducible,
   'box-drivers': box.drivers,
 };

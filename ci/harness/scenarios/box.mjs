@@ -9,7 +9,7 @@ import { expect } from '../lib/scenario.mjs';
 // What may listen, and nothing else.
 const allowed = (mode) => readFileSync(`/ws/ci/harness/box/listens-${mode}.txt`, 'utf8').trim().split('\n');
 
-function onlyAllowed(listens, mode) {
+export function onlyAllowed(listens, mode) {
   const found = [...listens].sort().join(', ');
   const expected = allowed(mode).sort().join(', ');
   expect(found === expected, `in mode ${mode} these listen: ${found}; allowed are: ${expected}`);
@@ -195,7 +195,7 @@ export const drivers = {
 };
 
 // The image builder, where it is always run.
-async function builder(t, words, limit) {
+export async function builder(t, words, limit) {
   const log = `${t.out}/${words.join('-')}.log`;
   const said = await run('chroot', ['/image', '/usr/bin/env', '-C', '/ws', 'PYTHONDONTWRITEBYTECODE=1', 'python3', '-m', 'image', ...words], { limit });
   writeFileSync(log, said);
