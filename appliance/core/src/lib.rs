@@ -48,6 +48,13 @@ pub mod fuzzing {
         crate::dns::fuzz(data);
     }
 
+    /// A lease file gives an address that stands in it, or none.
+    pub fn networkd_lease(data: &[u8]) {
+        if let Some(address) = crate::network::leased(data) {
+            assert!(data.len() >= "ADDRESS=::".len() && address.to_string().len() <= 45);
+        }
+    }
+
     /// What is read from a request to claim a box is one code, and comparing it changes nothing.
     pub fn claim_request(data: &[u8]) {
         use crate::claim::{ClaimHash, LARGEST_REQUEST, read_request};

@@ -40,6 +40,11 @@ fn the_corpus_of_dns_query_holds_no_surprise() {
 }
 
 #[test]
+fn the_corpus_of_networkd_lease_holds_no_surprise() {
+    replay("networkd_lease", fuzzing::networkd_lease);
+}
+
+#[test]
 fn the_corpus_of_claim_request_holds_no_surprise() {
     replay("claim_request", fuzzing::claim_request);
 }

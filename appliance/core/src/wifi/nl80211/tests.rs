@@ -11,6 +11,7 @@ const INTERFACES: &[u8] = include_bytes!("../../../../../ci/fuzz/corpus/wifi_nl8
 const SURVEY: &[u8] = include_bytes!("../../../../../ci/fuzz/corpus/wifi_nl80211/survey");
 const DOMAIN: &[u8] = include_bytes!("../../../../../ci/fuzz/corpus/wifi_nl80211/domain");
 const NETWORK: &[u8] = include_bytes!("../../../../../ci/fuzz/corpus/wifi_nl80211/network");
+const NAMED: &[u8] = include_bytes!("../../../../../ci/fuzz/corpus/wifi_nl80211/network-named");
 
 fn frames(bytes: &[u8]) -> Vec<Frame<'_>> {
     Frames::new(bytes).collect::<Result<_, _>>().unwrap()
@@ -65,6 +66,9 @@ fn the_other_answers_of_a_real_kernel_are_read() {
     let name = crate::wifi::Ssid::new("nobody's").unwrap();
     let heard: Vec<_> = frames(NETWORK).iter().filter_map(|frame| networks(frame, &name, u32::MAX)).collect();
     assert_eq!(heard, [Bss { frequency: 2437, named_as_ours: false }]);
+    let ours = crate::wifi::Ssid::new("Bulle").unwrap();
+    let heard: Vec<_> = frames(NAMED).iter().filter_map(|frame| networks(frame, &ours, 3000)).collect();
+    assert_eq!(heard, [Bss { frequency: 2437, named_as_ours: true }]);
 }
 
 #[test]
