@@ -69,11 +69,14 @@ data_mount() { mount -t ext4 -o "$DATA_OPTIONS" "$1" "$2" 2>/dev/null; }
 # and repairs what is damaged when a copy is made: a repair may write where a lost file was. Sets
 # data_was. Never with -p: that copies damaged descriptors over their good copies before it gives up.
 data_check() {
-    # Not on one that needs none: it would write all the same.
-    data_flags=$(data_byte "$1" 1120)
-    [ "$((${data_flags:-0} & 4))" = 0 ] || data_e2fsck -y -E journal_only "$1"
     data_was=whole
-    data_e2fsck -f -n "$1" && return
+    # A superblock that is gone is for the repair alone.
+    if data_magic "$1" 1024; then
+        # Not on one that needs none: it would write all the same.
+        data_flags=$(data_byte "$1" 1120)
+        [ "$((${data_flags:-0} & 4))" = 0 ] || data_e2fsck -y -E journal_only "$1"
+        data_e2fsck -f -n "$1" && return
+    fi
     data_copy "$1"
     data_was=repaired
     data_e2fsck -f -y "$1"

@@ -66,12 +66,15 @@ class Data(unittest.TestCase):
         self.assertIn("kept", self.listed())
 
     def test_a_lost_superblock_is_repaired_from_its_copy(self):
-        self.open()
-        self.write("kept")
-        self.damage(0, 4096)
-        self.assertEqual(self.open(), "repaired")
-        self.assertIn("kept", self.listed())
-        self.assertEqual(self.open(), "whole")
+        for byte in (b"\0", b"\xa5", b"\xff"):
+            with self.subTest(byte):
+                self.blank()
+                self.open()
+                self.write("kept")
+                self.damage(0, 4096, byte)
+                self.assertEqual(self.open(), "repaired")
+                self.assertIn("kept", self.listed())
+                self.assertEqual(self.open(), "whole")
 
     def test_a_damaged_group_is_repaired(self):
         self.open()
