@@ -56,8 +56,9 @@ export class Machine {
   }
 
   // Switches it on. `inside` names the script of box/guest/ that runs in the guest.
-  // `cable` names an interface for the other end of its Ethernet cable, in the namespace `host`.
-  start({ inside, before, cable, host = 'ap', options = [], seconds = 400 }) {
+  // `cable` names an interface for the other end of its Ethernet cable, in the namespace `host`, or several for a
+  // machine with as many sockets, which the monitor knows as nic0, nic1 and so on.
+  start({ inside, before, cable, macs = [], host = 'ap', options = [], seconds = 400 }) {
     const words = [this.board, '--name', `e2e-${this.stage.name}`, `--seconds=${seconds}`, ...options];
     if (inside) words.push('--test', this.#test(inside, before));
     const program = [
@@ -66,8 +67,10 @@ export class Machine {
     ];
     const log = { log: `${this.out}/boot.log` };
     if (cable) {
-      const net = ['--no-cable', ...['-netdev', `tap,id=cable,ifname=${cable},script=no,downscript=no`,
-        '-device', 'virtio-net-pci,netdev=cable'].flatMap((word) => [`--qemu=${word}`])];
+      const net = ['--no-cable', ...[cable].flat().flatMap((end, index) => [
+        '-netdev', `tap,id=cable${index},ifname=${end},script=no,downscript=no`,
+        '-device', `virtio-net-pci,id=nic${index},netdev=cable${index}${macs[index] ? `,mac=${macs[index]}` : ''}`,
+      ]).map((word) => `--qemu=${word}`)];
       this.#service = this.stage.net.service(host, 'chroot', [...program, ...net], log);
     } else {
       this.#service = new Service('chroot', program, log);
@@ -118,6 +121,11 @@ export class Machine {
     expect(seen.failed.length === 0, `in the guest: ${seen.failed.join('; ')}`);
     expect(seen.ok > 0, 'the guest told of no check at all');
     return seen;
+  }
+
+  // The first line of the guest's account, told already or yet to come, that matches.
+  line(pattern, limit) {
+    return this.#service.line(pattern, limit);
   }
 
   async off() {

@@ -104,13 +104,13 @@ export class Net {
     return name;
   }
 
-  // A DHCP server as a router has it, at the first address; what it leased stands in its log.
-  async leases(first, last) {
+  // A DHCP server as a router has it, at the first address; what it leased stands in its log. `more` goes to dnsmasq.
+  async leases(first, last, more = []) {
     const router = this.service('box', 'dnsmasq', [
       '--keep-in-foreground', '--no-daemon', '--port=0', '--pid-file=', '--user=root', '--log-facility=-', '--log-dhcp',
       '--interface=eth0', `--dhcp-leasefile=/tmp/${this.#tag}-leases`, '--dhcp-authoritative',
       `--dhcp-range=${this.family.prefix}${first},${this.family.prefix}${last},1h`,
-      `--dhcp-option=option:router,${this.gateway}`, `--dhcp-option=option:dns-server,${this.box}`,
+      `--dhcp-option=option:router,${this.gateway}`, `--dhcp-option=option:dns-server,${this.box}`, ...more,
     ], { log: `${this.logs}/dhcp.log` });
     this.#routers.push(router);
     await router.line(/started, version/);

@@ -9,6 +9,7 @@ import * as native from './native.mjs';
 import * as names from './names.mjs';
 import * as box from './box.mjs';
 import * as boxBoards from './box-boards.mjs';
+import * as boxRadio from './box-radio.mjs';
 
 export const scenarios = {
   'direct-without-mdns': paths.directWithoutMdns,
@@ -34,6 +35,8 @@ export const scenarios = {
   'phones-200': native.phones200,
   'box-wifi-join': box.wifiJoin,
   'box-lan': box.lan,
+  'box-radio': boxRadio.radio,
+  'box-cable': boxRadio.cable,
   'box-bad-config': box.badConfig,
   'box-arm64': boxBoards.arm64,
   'box-fallback': boxBoards.fallback,

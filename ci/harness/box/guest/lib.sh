@@ -48,3 +48,47 @@ no_failed_unit() {
     failed=$(box systemctl --failed --no-legend --plain)
     [[ -z $failed ]] || { printf '%s\n' "$failed"; return 1; }
 }
+
+# What the box says of itself, and whether that, its card or its screen says so, wherever lines end.
+status() { box /usr/bin/bulle box status; }
+in_status() { status | tr '\n' ' ' | grep -qi -- "$1"; }
+in_card() { tr -s ' \r\n' ' ' </host/boot/bulle/JOIN.TXT | grep -qi -- "$1"; }
+on_screen() { tr '\0' ' ' </dev/vcs1 | tr -s ' ' | grep -qi -- "$1"; }
+
+# What the join card says after that word.
+field() { sed -n "s/^ *$1  *//p" /host/boot/bulle/JOIN.TXT | tr -d '\r' | head -n 1; }
+
+# take_radio N BUT: a radio becomes phone N, in a namespace of its own; not the one with the interface BUT.
+take_radio() {
+    local n=$1 but=$2 dev
+    for dev in /sys/class/net/wlan*; do
+        dev=${dev##*/}
+        [[ -e /sys/class/net/$dev && $dev != "$but" ]] || continue
+        ip netns add "sta$n"
+        iw phy "$(basename "$(readlink -f "/sys/class/net/$dev/phy80211")")" set netns name "sta$n"
+        ip -n "sta$n" link set lo up
+        ip -n "sta$n" link set "$dev" name wlan0
+        return 0
+    done
+    echo "no radio is left for phone $n"
+    return 1
+}
+
+# sta N COMMAND...: as phone N.
+sta() { local n=$1; shift; ip netns exec "sta$n" "$@"; }
+
+# join N SSID KEY SECURITY: as a phone would with these words typed in.
+join() {
+    local n=$1 ssid=$2 key=$3 security=$4
+    {
+        printf 'ctrl_interface=/run/wpa-sta%s\nsae_pwe=2\nnetwork={\n ssid="%s"\n' "$n" "$ssid"
+        case $security in
+            wpa3) printf ' key_mgmt=SAE\n ieee80211w=2\n sae_password="%s"\n' "$key" ;;
+            wpa2) printf ' key_mgmt=WPA-PSK\n ieee80211w=1\n psk="%s"\n' "$key" ;;
+        esac
+        printf '}\n'
+    } >"/tmp/sta$n.conf"
+    sta "$n" wpa_supplicant -B -i wlan0 -D nl80211 -c "/tmp/sta$n.conf" -P "/tmp/sta$n.pid" -f "/tmp/sta$n.log" >/dev/null
+}
+leave() { kill "$(cat "/tmp/sta$1.pid")" 2>/dev/null; sleep 1; }
+joined() { wpa_cli -p "/run/wpa-sta$1" -i wlan0 status 2>/dev/null | grep -q '^wpa_state=COMPLETED'; }

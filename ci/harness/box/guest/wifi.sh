@@ -11,7 +11,6 @@ booted() { box systemctl is-system-running --wait >/dev/null 2>&1; box systemctl
 check "the box comes up" until_true 90 booted
 value up_s "$(uptime_s)"
 check "the card is there" test -s "$CARD"
-field() { sed -n "s/^ *$1  *//p" "$CARD" | tr -d '\r' | head -n 1; }
 SSID=$(field Network)
 KEY=$(field Key)
 LINK=$(grep -oE 'https://[^ ]+#[^ ]+' "$CARD" | tr -d '\r' | head -n 1)
@@ -21,46 +20,19 @@ check "the key has at least 20 characters" test "${#KEY}" -ge 20
 AP=$(iw dev | awk '/Interface/ { name = $2 } /type AP/ { print name; exit }')
 check "an access point is up" test -n "$AP"
 number=0
-for phy in /sys/class/ieee80211/*; do
-    phy=${phy##*/}
-    dev=$(ls "/sys/class/ieee80211/$phy/device/net" 2>/dev/null | head -n 1)
-    [[ $dev != "$AP" ]] || continue
-    number=$((number + 1))
-    ((number <= 2)) || break
-    ip netns add "sta$number"
-    iw phy "$phy" set netns name "sta$number"
-    ip -n "sta$number" link set lo up
-    ip -n "sta$number" link set "$dev" name wlan0
-done
+for n in 1 2; do take_radio "$n" "$AP" && number=$n; done
 check "two radios are left for phones" test "$number" -ge 2
 
-sta() { local n=$1; shift; ip netns exec "sta$n" "$@"; }
-
-# join N KEY SECURITY: as a phone would with these words typed in.
-join() {
-    local n=$1 key=$2 security=$3
-    {
-        printf 'ctrl_interface=/run/wpa-sta%s\nsae_pwe=2\nnetwork={\n ssid="%s"\n' "$n" "$SSID"
-        case $security in
-            wpa3) printf ' key_mgmt=SAE\n ieee80211w=2\n sae_password="%s"\n' "$key" ;;
-            wpa2) printf ' key_mgmt=WPA-PSK\n ieee80211w=1\n psk="%s"\n' "$key" ;;
-        esac
-        printf '}\n'
-    } >"/tmp/sta$n.conf"
-    sta "$n" wpa_supplicant -B -i wlan0 -D nl80211 -c "/tmp/sta$n.conf" -P "/tmp/sta$n.pid" -f "/tmp/sta$n.log" >/dev/null
-}
-leave() { kill "$(cat "/tmp/sta$1.pid")" 2>/dev/null; sleep 1; }
-joined() { wpa_cli -p "/run/wpa-sta$1" -i wlan0 status 2>/dev/null | grep -q '^wpa_state=COMPLETED'; }
 refused() { grep -qE 'WRONG_KEY|AUTH-REJECT|SSID-TEMP-DISABLED' "/tmp/sta$1.log"; }
 
-join 1 "wrong-$KEY" wpa2
+join 1 "$SSID" "wrong-$KEY" wpa2
 check "a wrong key is refused" until_true 30 refused 1
 check "and does not get in" bash -c '! wpa_cli -p /run/wpa-sta1 -i wlan0 status | grep -q COMPLETED'
 leave 1
 
-join 1 "$KEY" wpa3
+join 1 "$SSID" "$KEY" wpa3
 check "a phone joins by WPA3" until_true 30 joined 1
-join 2 "$KEY" wpa2
+join 2 "$SSID" "$KEY" wpa2
 check "an older phone joins by WPA2" until_true 30 joined 2
 for n in 1 2; do
     check "phone $n gets a lease" sta "$n" udhcpc -q -n -t 10 -T 2 -i wlan0 -s /test/lease -O 114
