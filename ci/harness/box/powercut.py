@@ -11,25 +11,44 @@ are put together as a power cut at that moment may have left them:
 - of what came after it, the device kept all, some, or none, in any order, and tore one write at a
   sector boundary: a cache without power owes nobody anything.
 
-Each is then treated as the next boot would treat it: the file systems are repaired, and the state is
-read by the daemon's own loader, which must say that it is whole, or that there is none.
-Prints one JSON object; `nastiest` names the disks (kept in DIR) in which most was wrong before the
-repair. Exit status 0 when every cut was survived.
+Each is then treated as the next boot would treat it: the data partition by the initrd's own script
+(image/initrd/data.sh), the state by the daemon's own loader, which must say that it is whole, or that
+there is none. What was flushed once is never gone again: no write of the state, no authority, no
+claim, and no word of the owner's bulle.toml; and no cut leaves more to a repair than the journal.
+
+Prints one JSON object; `nastiest` names five disks (kept in DIR), for each phase of a box's life the
+one in which most was wrong or in flight, `unclaimed` one that is in order, `last` the state at the end
+of the log. Exit status 0 when every cut was survived.
 """
 
 import argparse
 import json
+import os
 import random
+import re
 import shutil
 import struct
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 MAGIC = 0x6A736677736872
 FLUSH, FUA, DISCARD, MARK = 1, 2, 4, 8
 SECTOR = 512
-KEPT = 5
+# The phases of a box's life, as a disk shows them.
+PHASES = ("blank", "no state", "no authority", "unclaimed", "claimed")
+# Each phase is met by at least so many cuts, or this has tested something else.
+FEWEST = 3
+# The initrd's script, where mounting is played: what can be mounted is in order.
+OPEN = """
+. "$1"
+data_mount() { e2fsck -n "$1" >/dev/null 2>&1; }
+mount() { [ "$2" = tmpfs ]; }
+data_open "$2" /nowhere
+"""
+DATA_SH = Path(__file__).parents[3] / "image/initrd/data.sh"
+STATE = re.compile(r"^whole: .*; write (\d+), (not claimed|claimed), (?:authority (\S+)|no authority yet)$")
 
 
 class Write:
@@ -97,41 +116,67 @@ def run(*command):
     return done.returncode, done.stdout
 
 
+@dataclass
+class State:
+    """What the loader says of a data partition."""
+
+    word: str
+    writes: int = 0
+    authority: str = ""
+    claimed: bool = False
+    lost: str = ""
+
+    @property
+    def phase(self):
+        if self.claimed or self.authority:
+            return "claimed" if self.claimed else "unclaimed"
+        if self.writes:
+            return "no authority"
+        return "blank" if self.word == "made" else "no state"
+
+
 class Bench:
-    """Repairs and reads one state of the disk, as a boot would."""
+    """Opens one state of the disk, as a boot would."""
 
     def __init__(self, loader, work):
         self.loader, self.work = loader, work
+        self.env = {**os.environ, "E2FSCK": "/usr/sbin/e2fsck", "MKE2FS": "/usr/sbin/mke2fs",
+                    "DATA_REMAINS": str(work / "remains")}
 
-    def data(self, image, index):
-        """The data partition: (repairs, verdict, detail)."""
+    def data(self, image):
         path = self.work / "data.img"
         path.write_bytes(image)
-        # As the initrd judges it: neither the superblock nor its first copy.
-        if all(image[at + 56 : at + 58] != b"\x53\xef" for at in (1024, 8193 * 1024)):
-            return 0, "empty", "no file system yet"
-        status, said = run("e2fsck", "-fy", str(path))
-        repairs = sum(line.endswith("? yes") or "FIXED" in line for line in said.splitlines())
-        if status & ~3:
-            return repairs, "remade", f"e2fsck gave up with {status}"
+        opened = subprocess.run(["sh", "-c", OPEN, "sh", DATA_SH, path], env=self.env, stdout=subprocess.PIPE, text=True)
+        word = opened.stdout.strip()
+        if word not in ("made", "whole", "repaired", "rebuilt"):
+            return State(word, lost=f"the initrd says '{word}'")
         out = self.work / "state"
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir()
         run("debugfs", "-R", f"rdump /bulle {out}", str(path))
         status, said = run(self.loader, "box", "check-state", str(out / "bulle"))
-        verdict = {0: "whole", 3: "empty"}.get(status, "LOST")
-        return repairs, verdict, f"{said.strip()} [cut {index}]"
+        if status == 3:
+            return State(word)
+        found = STATE.match(said.strip())
+        if status != 0 or not found:
+            return State(word, lost=said.strip())
+        return State(word, int(found[1]), found[3] or "", found[2] == "claimed")
 
-    def fat(self, image, index):
+    def fat(self, image, settings):
+        """(what is wrong with it, how much a repair would do, the Wi-Fi's key on the card)."""
         path = self.work / "fat.img"
         path.write_bytes(image)
+        if self.text(path, "bulle.toml") != settings:
+            return "bulle.toml is not what it was", 0, ""
+        card = re.search(r"^ *Key +(\S+)", self.text(path, "JOIN.TXT") or "", re.M)
         _, said = run("fsck.fat", "-a", "-w", str(path))
         repairs = max(0, len(said.splitlines()) - 2)
-        status, _ = run("fsck.fat", "-n", str(path))
-        readable, listing = run("mdir", "-i", str(path), "::")
-        if status == 0 and readable == 0:
-            return repairs, "whole", listing.strip()
-        return repairs, "LOST", f"the FAT partition cannot be repaired [cut {index}]: {said.strip()}"
+        status, said = run("fsck.fat", "-n", str(path))
+        return "" if status == 0 else f"it cannot be repaired: {said.strip()}", repairs, card[1] if card else ""
+
+    def text(self, path, name):
+        status, said = run("mtype", "-i", str(path), f"::{name}")
+        return said if status == 0 else None
 
 
 def cut_points(count, wanted, rng):
@@ -141,6 +186,51 @@ def cut_points(count, wanted, rng):
     loose = [(index, style) for index in range(count + 1) for style in ("some", "torn")]
     # Some of the same cut are never the same twice, since what is kept is drawn each time.
     return sorted(half + [rng.choice(loose) for _ in range(wanted - len(half))])
+
+
+class Judge:
+    """Remembers what was durable once, and holds every later cut to it."""
+
+    def __init__(self):
+        self.floor = State("")
+        self.failures = []
+
+    def judge(self, state, style, where):
+        def fail(why):
+            self.failures.append({**where, "why": why})
+
+        floor = self.floor
+        if state.lost:
+            fail(f"the state is not whole: {state.lost}")
+            return
+        if state.writes < floor.writes:
+            fail(f"write {floor.writes} of the state was flushed, and it is at write {state.writes} now")
+        if floor.authority and state.authority != floor.authority:
+            fail("the authority was flushed, and is another one now")
+        if floor.claimed and not state.claimed:
+            fail("the claim was flushed, and is gone now")
+        if floor.writes and state.word != "whole":
+            fail(f"the file system was complete, and the initrd found it {state.word}")
+        # The device owes this much to every later moment; what it kept by chance it owes to none.
+        if style == "none":
+            self.floor = state
+
+
+class Kept:
+    """The disks that are kept for starting."""
+
+    def __init__(self, work):
+        self.work, self.ranks, self.disks = work, {}, {}
+
+    def offer(self, name, rank, images, facts):
+        """Keeps this one under that name where it outranks what is there."""
+        if name in self.ranks and self.ranks[name] >= rank:
+            return
+        folder = self.work / name.replace(" ", "-")
+        folder.mkdir(exist_ok=True)
+        for number, image in images.items():
+            (folder / f"p{number}.img").write_bytes(image)
+        self.ranks[name], self.disks[name] = rank, {**facts, "folder": folder.name}
 
 
 def main():
@@ -161,14 +251,16 @@ def main():
     touched, strays = set(homes) - {None}, homes.count(None)
     with open(args.disk, "rb") as disk:
         regions = [Region(number, start, size, disk) for number, start, size in table if number in touched]
+    bench, judge, kept = Bench(args.state_loader, args.work), Judge(), Kept(args.work)
+    fat = next(region for region in regions if is_fat(region.durable))
+    (args.work / "fat.img").write_bytes(fat.durable)
+    settings = bench.text(args.work / "fat.img", "bulle.toml")
+    if settings is None:
+        sys.exit("error: there is no bulle.toml on the disk")
 
-    points = cut_points(len(writes), args.cuts, rng)
-    bench, results, worst = Bench(args.state_loader, args.work), {}, []
-    failures, done = [], 0
-    pending = []  # written, not flushed
-    at = 0
-    whole_since = None  # the first cut at which the flushed writes alone make a whole state
-    for index, style in points:
+    verdicts, phases, cuts, at, pending = {}, dict.fromkeys(PHASES, 0), 0, 0, []
+    # The end of the log is where a box is that nobody cut off.
+    for index, style in [*cut_points(len(writes), args.cuts, rng), (len(writes), "all")]:
         while at < index:
             write = writes[at]
             at += 1
@@ -179,75 +271,58 @@ def main():
                     for region in regions:
                         region.put(region.durable, one)
                 pending.clear()
-        lost = list(pending)
-        if style == "none":
-            chosen = []
-        elif style == "some":
-            chosen = [one for one in lost if rng.random() < 0.5]
-            rng.shuffle(chosen)
-        else:
-            chosen = lost
-        repairs, verdicts = 0, {}
-        images = {}
-        for region in regions:
-            image = bytearray(region.durable)
-            for position, one in enumerate(chosen):
-                torn = style == "torn" and position == len(chosen) - 1 and one.length > SECTOR
-                region.put(image, one, rng.randrange(0, one.length, SECTOR) if torn else None)
-            images[region.name] = image
-            kind = bench.fat if image[0x36:0x39] == b"FAT" or image[0x52:0x55] == b"FAT" else bench.data
-            fixed, verdict, detail = kind(image, f"{index} {style}")
-            repairs += fixed
-            verdicts[region.name] = verdict
-            if verdict == "LOST":
-                failures.append({"cut": index, "style": style, "partition": region.name, "why": detail})
-            if kind == bench.data and verdict == "whole" and style == "none" and whole_since is None:
-                whole_since = index
-            elif kind == bench.data and verdict in ("empty", "remade") and whole_since is not None:
-                why = f"the state was flushed by write {whole_since}, and is {verdict} now: {detail}"
-                failures.append({"cut": index, "style": style, "partition": region.name, "why": why})
-        key = "/".join(f"p{name} {verdict}" for name, verdict in sorted(verdicts.items()))
-        results[key] = results.get(key, 0) + 1
-        done += 1
-        # Of several cuts at one moment the one that did most is kept.
-        rank = (repairs, len(lost), index, style)
-        rival = next((one for one in worst if one[2] == index), None)
-        if rival is None or rank > rival:
-            worst = sorted([one for one in worst if one is not rival] + [rank], reverse=True)
-            gone = worst[KEPT:] + ([rival] if rival else [])
-            del worst[KEPT:]
-            for _, _, old_index, old_style in gone:
-                shutil.rmtree(args.work / f"cut-{old_index}-{old_style}", ignore_errors=True)
-            if rank in worst:
-                keep(args.work / f"cut-{index}-{style}", images)
+        images = {region.name: leave(region, pending, style, rng.getrandbits(64)) for region in regions}
+        wrong, repairs, key = "", 0, ""
+        for number, image in images.items():
+            if is_fat(image):
+                wrong, repairs, key = bench.fat(image, settings)
+            else:
+                state = bench.data(image)
+        where = {"cut": index, "style": style}
+        judge.judge(state, style, where)
+        if wrong:
+            judge.failures.append({**where, "why": f"the FAT partition: {wrong}"})
+        cuts += 1
+        phases[state.phase] += 1
+        verdict = f"{state.phase}, found {state.word}"
+        verdicts[verdict] = verdicts.get(verdict, 0) + 1
+        facts = {**where, "phase": state.phase, "repairs": repairs, "in_flight": len(pending), "writes": state.writes,
+                 "authority": state.authority, "claimed": state.claimed, "key": key}
+        kept.offer(f"worst, {state.phase}", (repairs, len(pending), index), images, facts)
+        if state.phase == "unclaimed" and key and not repairs:
+            # The earliest: later ones may hold a newer state beside the one that counts.
+            kept.offer("in order", (-index,), images, facts)
 
-    print(
-        json.dumps(
-            {
-                "writes": len(writes),
-                "outside_partitions": strays,
-                "partitions": [{"number": r.name, "start": r.start} for r in regions],
-                "cuts": done,
-                "verdicts": results,
-                "whole_since_write": whole_since,
-                "failures": failures[:20],
-                "failed": len(failures),
-                "nastiest": [
-                    {"cut": index, "style": style, "repairs": repairs, "in_flight": flight,
-                     "folder": f"cut-{index}-{style}"}
-                    for repairs, flight, index, style in worst
-                ],
-            },
-            indent=2,
-        )
-    )
-    return 0 if not failures and done >= args.cuts and whole_since is not None else 1
+    for phase, count in phases.items():
+        if count < FEWEST:
+            judge.failures.append({"why": f"only {count} cuts met a box in the phase '{phase}': the log is not what it should be"})
+    nastiest = [kept.disks[name] for name in (f"worst, {phase}" for phase in PHASES) if name in kept.disks]
+    print(json.dumps({
+        "writes": len(writes), "outside_partitions": strays, "cuts": cuts, "verdicts": verdicts, "phases": phases,
+        "partitions": [{"number": region.name, "start": region.start} for region in regions],
+        "last": facts, "unclaimed": kept.disks.get("in order"), "nastiest": nastiest,
+        "failed": len(judge.failures), "failures": judge.failures[:20],
+    }, indent=2))
+    return 0 if not judge.failures and cuts > args.cuts else 1
 
 
-def keep(folder, images):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, image in images.items():
-        (folder / f"p{name}.img").write_bytes(image)
+def is_fat(image):
+    return image[0x36:0x39] == b"FAT" or image[0x52:0x55] == b"FAT"
+
+
+def leave(region, pending, style, seed):
+    """A partition as the device may have left it: what it had flushed, and what it kept of the rest."""
+    # The same draw for each partition of a disk.
+    rng = random.Random(seed)
+    image = bytearray(region.durable)
+    chosen = [] if style == "none" else list(pending)
+    if style == "some":
+        chosen = [one for one in pending if rng.random() < 0.5]
+        rng.shuffle(chosen)
+    for position, one in enumerate(chosen):
+        torn = style == "torn" and position == len(chosen) - 1 and one.length > SECTOR
+        region.put(image, one, rng.randrange(0, one.length, SECTOR) if torn else None)
+    return image
 
 
 if __name__ == "__main__":

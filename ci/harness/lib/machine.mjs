@@ -17,6 +17,8 @@ export class Machine {
   constructor(stage, board, name = board) {
     this.stage = stage;
     this.board = board;
+    // Machines of one scenario may run at the same time.
+    this.logs = `e2e-${stage.name}-${name}`;
     this.out = `${stage.out}/${name}`;
     expect(existsSync(`${ROOT}/usr/bin/qemu-system-x86_64`), 'the root `image` is missing: `ci/in image true` makes it');
     mkdirSync(this.out, { recursive: true });
@@ -55,12 +57,13 @@ export class Machine {
     return run('chroot', [ROOT, ...words], { limit: 120_000 });
   }
 
-  // Switches it on. `inside` names the script of box/guest/ that runs in the guest.
+  // Switches it on. `inside` names the script of box/guest/ that runs in the guest, `files` are more for it to find
+  // beside itself: names and texts.
   // `cable` names an interface for the other end of its Ethernet cable, in the namespace `host`, or several for a
   // machine with as many sockets, which the monitor knows as nic0, nic1 and so on.
-  start({ inside, before, cable, macs = [], host = 'ap', options = [], seconds = 400 }) {
-    const words = [this.board, '--name', `e2e-${this.stage.name}`, `--seconds=${seconds}`, ...options];
-    if (inside) words.push('--test', this.#test(inside, before));
+  start({ inside, before, files, cable, macs = [], host = 'ap', options = [], seconds = 400 }) {
+    const words = [this.board, '--name', this.logs, `--seconds=${seconds}`, ...options];
+    if (inside) words.push('--test', this.#test(inside, before, files));
     const program = [
       ROOT, '/usr/bin/env', '-C', '/ws', 'BULLE_IN_ROOT=image', 'PYTHONDONTWRITEBYTECODE=1',
       'python3', '-m', 'image.boot', ...words,
@@ -79,12 +82,13 @@ export class Machine {
   }
 
   // The folder that the guest sees as /test.
-  #test(inside, before) {
+  #test(inside, before, files = {}) {
     const folder = `${this.out}/test`;
     mkdirSync(`${folder}/bin`, { recursive: true });
     cpSync('/ws/ci/harness/box/guest', folder, { recursive: true });
     cpSync(`/ws/ci/harness/box/guest/${inside}.sh`, `${folder}/run.sh`);
     if (before) cpSync(`/ws/ci/harness/box/guest/${before}.sh`, `${folder}/before.sh`);
+    for (const [name, text] of Object.entries(files)) writeFileSync(`${folder}/${name}`, text);
     for (const tool of TOOLS) cpSync(`/ws/out/bin/amd64/${tool}`, `${folder}/bin/${tool}`);
     return folder;
   }
@@ -134,7 +138,7 @@ export class Machine {
 
   // What the guest's kernel and first programs said.
   console() {
-    const file = `/ws/out/boot/e2e-${this.stage.name}/console.log`;
+    const file = `/ws/out/boot/${this.logs}/console.log`;
     return existsSync(file) ? readFileSync(file, 'utf8') : '';
   }
 }

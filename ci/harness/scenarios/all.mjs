@@ -9,6 +9,7 @@ import * as native from './native.mjs';
 import * as names from './names.mjs';
 import * as box from './box.mjs';
 import * as boxBoards from './box-boards.mjs';
+import * as boxPower from './box-power.mjs';
 import * as boxRadio from './box-radio.mjs';
 
 export const scenarios = {
@@ -37,6 +38,7 @@ export const scenarios = {
   'box-lan': box.lan,
   'box-radio': boxRadio.radio,
   'box-cable': boxRadio.cable,
+  'box-power-cut': boxPower.powerCut,
   'box-bad-config': box.badConfig,
   'box-arm64': boxBoards.arm64,
   'box-fallback': boxBoards.fallback,

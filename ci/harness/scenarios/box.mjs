@@ -86,53 +86,6 @@ async function discover(net, phone, seconds) {
   return JSON.parse(said);
 }
 
-// A boot whose writes are all kept, and then every power cut that could have been in it.
-export const powerCut = {
-  about: 'the power is cut at 200 moments of the first start and of operation, and nothing is lost',
-  image: true,
-  alone: true,
-  limit_s: 900,
-  async run(t) {
-    const box = new Machine(t, 'qemu-x86_64');
-    const disk = await t.step('a disk as it was flashed', () => box.disk());
-    const before = `${box.out}/before.img`;
-    await run('cp', ['--sparse=always', disk, before], { limit: 120_000 });
-    const log = `${box.out}/writes.log`;
-    try {
-      await t.step('its first start, and its first minutes', async () => {
-        box.start({ inside: 'first-minutes', options: ['--disk', disk, '--log-writes', log] });
-        await box.account(400_000);
-      });
-    } finally {
-      await box.off();
-    }
-    const said = await t.step('200 power cuts', () => run('chroot', [
-      '/image', 'python3', '/ws/ci/harness/box/powercut.py', '--disk', before, '--log', log,
-      '--state-loader', '/ws/out/bin/amd64/bulle', '--work', `${box.out}/cuts`, '--cuts', '200',
-    ], { limit: 400_000 }));
-    const cuts = JSON.parse(said);
-    t.note('cuts', cuts);
-    for (const [index, one] of cuts.nastiest.entries()) {
-      await t.step(`a start after cut ${one.cut} (${one.style})`, async () => {
-        const again = new Machine(t, 'qemu-x86_64', `nasty-${index}`);
-        const copy = await again.disk();
-        for (const { number, start } of cuts.partitions) {
-          await run('dd', [`if=${box.out}/cuts/${one.folder}/p${number}.img`, `of=${copy}`, 'bs=1M', 'oflag=seek_bytes',
-            `seek=${start}`, 'conv=notrunc', 'status=none'], { limit: 60_000 });
-        }
-        try {
-          again.start({ inside: 'alive', options: ['--disk', copy], seconds: 200 });
-          await again.account(190_000);
-        } finally {
-          await again.off();
-          await run('rm', ['-f', copy]);
-        }
-      });
-    }
-    await run('rm', ['-f', disk, before]);
-  },
-};
-
 // Every mistake that the card or the site can bring, each in a box of its own.
 export const badConfig = {
   about: 'a wrong bulle.toml, a damaged or full data partition, a radio that is missing or vanishes: each is told and survived',

@@ -1,12 +1,45 @@
 #!/bin/bash
-# The box comes up and serves its page, whatever was done to its disk before.
+# The box comes up and serves its page, whatever was done to its disk before. What it must be then stands
+# in ./expected, as far as it is known: AUTHORITY (fingerprint), CLAIMED (yes, no), KEY (of the Wi-Fi),
+# WORD (what the initrd found), SAID (words of the status), QUIET (this start writes nothing).
+# shellcheck disable=SC1091,SC2153  # written by who starts this
 set -u
 cd /test || exit 1
 . ./lib.sh
+CARD=/host/boot/bulle/JOIN.TXT
+AUTHORITY='' CLAIMED='' KEY='' WORD='' SAID='' QUIET=''
+[[ ! -e expected ]] || . ./expected
 
-check "the box comes up" until_true 120 box systemctl is-active --quiet bulle-box bulle
+check "the box comes up" until_true 150 box systemctl is-active --quiet bulle-box bulle
 value up_s "$(uptime_s)"
 serves() { curl --silent --fail --max-time 5 --insecure -o /dev/null https://127.0.0.1/; }
 check "it serves its page" until_true 30 serves
+check "its data is on the disk" grep -q ' /host/data ext4 ro' /proc/self/mounts
+status() { box /usr/bin/bulle box status; }
+authority() { curl --silent --max-time 5 -o /tmp/ca.crt http://127.0.0.1/ca.crt && fingerprint /tmp/ca.crt; }
+[[ -z $WORD ]] || check "the initrd says: $WORD" same "$(cat /run/bulle-start/data)" "$WORD"
+[[ -z $SAID ]] || check "it says: $SAID" until_true 30 grep -qF "$SAID" <(status)
+[[ -z $AUTHORITY ]] || check "it has the authority that phones trust" same "$(authority)" "$(tr -d : <<<"${AUTHORITY,,}")"
+if [[ $CLAIMED == yes ]]; then
+    check "it is claimed" grep -q '^claimed   yes' <(status)
+    no_card() { [[ ! -e $CARD ]]; }
+    check "it shows no card" until_true 30 no_card
+else
+    card() { grep -q 'Claim code' "$CARD"; }
+    check "it shows its card" until_true 40 card
+    check "anybody may claim it" grep -q '^claimed   no' <(status)
+fi
+# Words of the card may be on several lines.
+says() { tr -s ' \r\n' ' ' <"$CARD" | grep -qF "$SAID"; }
+[[ -z $SAID || $CLAIMED == yes ]] || check "so does the card" until_true 60 says
+[[ -z $KEY ]] || check "its Wi-Fi has the same key" grep -qF "$KEY" "$CARD"
+whole() { box /usr/bin/bulle box check-state /data/bulle | grep 'authority [0-9A-F]'; }
+check "its state is whole" until_true 30 whole
+if [[ -n $QUIET ]]; then
+    sleep 25
+    sync
+    value bytes_written_by_a_start $(($(awk '{ print $7 }' /sys/block/vda/stat) * 512))
+    check "this start writes nothing" same "$(awk '{ print $7 }' /sys/block/vda/stat)" 0
+fi
 check "no unit has failed" no_failed_unit
 echo end

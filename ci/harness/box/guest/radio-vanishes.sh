@@ -7,8 +7,9 @@ cd /test || exit 1
 check "the box comes up" until_true 120 box systemctl is-active --quiet bulle-box bulle
 on_air() { iw dev | grep -q 'type AP'; }
 check "an access point is up" until_true 60 on_air
-fill() { head -c 200M /dev/zero >/host/data/filler 2>/dev/null; [[ $(df --output=avail /host/data | tail -n 1) -lt 64 ]]; }
+fill() { mount -o remount,rw /host/data && head -c 200M /dev/zero >/host/data/filler 2>/dev/null; [[ $(df --output=avail /host/data | tail -n 1) -lt 64 ]]; }
 check "the data partition is full" fill
+mount -o remount,ro /host/data
 status() { box /usr/bin/bulle box status; }
 rmmod mac80211_hwsim
 check "the radios are gone" until_true 10 bash -c '! ls /sys/class/ieee80211/* 2>/dev/null | grep -q .'
