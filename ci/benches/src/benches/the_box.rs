@@ -55,12 +55,20 @@ pub(super) fn start(effort: Effort, report: &mut Report) -> Result<()> {
         Ok(list.iter().filter_map(Value::as_f64).collect())
     };
     let (own, peer) = (rounds("box")?, rounds("peer")?);
-    ensure!(own.len() == peer.len(), "rounds are missing");
     report.figure("first-page", &own, "s");
     report.figure("first-page-of-the-peer", &peer, "s");
-    let ratios: Vec<f64> = own.iter().zip(&peer).map(|(own, peer)| own / peer).collect();
-    report.figure_at_most("ratio", &ratios, "x", RATIO);
+    report.figure_at_most("ratio", &ratios(&own, &peer)?, "x", RATIO);
+    // What was worked until then depends less on what else the machine does.
+    let (own, peer) = (rounds("box_cpu")?, rounds("peer_cpu")?);
+    report.figure("processors", &own, "s");
+    report.figure("processors-of-the-peer", &peer, "s");
+    report.figure("processors-ratio", &ratios(&own, &peer)?, "x");
     Ok(())
+}
+
+fn ratios(own: &[f64], peer: &[f64]) -> Result<Vec<f64>> {
+    ensure!(own.len() == peer.len(), "rounds are missing");
+    Ok(own.iter().zip(peer).map(|(own, peer)| own / peer).collect())
 }
 
 /// What the box needs and writes as it serves.
