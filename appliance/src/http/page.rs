@@ -32,9 +32,12 @@ pub struct Page {
     pub certificates: Arc<Certificates>,
 }
 
-/// What to show where the client should be.
-const WITHOUT_CLIENT: &str = "This build of bulle has no web client: it was made without the page that people use.\n\
-                              ci/build makes the client first, then the daemon with it.\n";
+/// What to show where the client should be. Its style is left out: it is not one that the policy knows.
+const WITHOUT_CLIENT: &str = concat!(
+    include_str!("page-head.html"),
+    include_str!("without-client.html"),
+    include_str!("page-end.html")
+);
 
 /// The whole of what is served over TLS.
 pub fn router(page: Page) -> Router {
@@ -70,7 +73,12 @@ async fn answer(State(page): State<Arc<Page>>, request: Request<Body>) -> Respon
 fn file(path: &str, request: &Request<Body>) -> Response<Body> {
     match assets::find(path) {
         Some(file) => assets::respond(file, request.headers()),
-        None if path == "/" => plain(StatusCode::OK, WITHOUT_CLIENT),
+        None if path == "/" => {
+            let mut response = plain(StatusCode::OK, "");
+            *response.body_mut() = Body::from(WITHOUT_CLIENT.replace("<style>{{style}}</style>\n", ""));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+            response
+        }
         None => plain(StatusCode::NOT_FOUND, "there is no such page\n"),
     }
 }
