@@ -5,12 +5,17 @@
 //! address is one that the client can reach as well.
 //!
 //! The thread wakes for packets, for the machine's next deadline, and every [`RESCAN`] to look at the addresses.
-//! Batches (`recvmmsg`, segmentation offload, one socket set per core) belong into `event_loop`, where one
-//! datagram is taken at a time.
+//!
+//! ```text
+//! sockets ──batch──▶ event_loop ──datagram──▶ machine ──Forward──▶ wires ──train──▶ sockets
+//! ```
 
 mod addresses;
 mod event_loop;
+mod pace;
 mod sockets;
+mod train;
+mod wires;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;

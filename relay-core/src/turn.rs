@@ -3,6 +3,7 @@
 //! ```text
 //!  client --ChannelData--> handle_client_input --> Forward: out of that relay socket, to that peer
 //!  client <--ChannelData-- Forward: out of the server socket <-- handle_peer_input <-- peer
+//!  client --ChannelData--> handle_client_input --> Forward: ChannelData, to the client that the peer address is
 //! ```
 //!
 //! One input, then drain [`Server::poll_transmit`] and [`Server::poll_effect`], then wait for the next input or
@@ -43,7 +44,7 @@ pub use channel::ChannelNumber;
 pub use counters::Counters;
 pub use credentials::{CredentialSecret, Credentials, Minted};
 pub use five_tuple::{FiveTuple, Transport};
-pub use forward::{Forward, HEADROOM, Out, TAILROOM};
+pub use forward::{Forward, MAX_GROWTH, Out};
 pub use limits::{
     DEFAULT_LIFETIME, DEFAULT_RELAY_PORTS, Limits, MAX_CHANNELS, MAX_DATAGRAM, MAX_LIFETIME, MAX_PERMISSIONS,
 };

@@ -18,8 +18,8 @@ use base::{Instant, UnixSeconds};
 use proptest::prelude::*;
 use relay_core::turn::fuzzing::FixedRng;
 use relay_core::turn::{
-    Config, CredentialSecret, Credentials, Effect, FiveTuple, Forward, HEADROOM, Limits, PeerPolicy, Refusal,
-    RelayAddresses, RelayId, Server, TAILROOM,
+    Config, CredentialSecret, Credentials, Effect, FiveTuple, Forward, Limits, PeerPolicy, Refusal,
+    RelayAddresses, RelayId, Server,
 };
 use stun_types::attribute::{
     Attribute as _, AttributeFromRaw, AttributeStaticType, ErrorCode, Nonce, Realm, Username,
@@ -501,10 +501,10 @@ impl Received {
 }
 
 fn written(received: &[u8], forward: &Forward) -> Vec<u8> {
-    let mut buffer = vec![0xEE; HEADROOM];
-    buffer.extend_from_slice(received);
-    buffer.extend_from_slice(&[0xEE; TAILROOM]);
-    forward.write(&mut buffer, HEADROOM).expect("there is room").to_vec()
+    let mut sent = Vec::new();
+    forward.append_to(received, &mut sent);
+    assert_eq!(sent.len(), forward.len());
+    sent
 }
 
 fn address(text: &str) -> SocketAddr {

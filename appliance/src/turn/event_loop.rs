@@ -11,30 +11,22 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::{Instant, Private, UnixSeconds};
-use mio::net::UdpSocket;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Token, Waker};
 use rand_core::OsRng;
 use relay_core::turn::{
-    Config, Counters, CredentialSecret, Effect, Family, FiveTuple, Forward, HEADROOM, MAX_DATAGRAM, Out,
-    PeerPolicy, RelayAddresses, RelayId, Server, TAILROOM,
+    Config, Counters, CredentialSecret, Effect, FiveTuple, PeerPolicy, RelayAddresses, Server,
 };
 
-use super::{RESCAN, TurnConfig, TurnError, addresses, sockets};
+use super::pace::Pace;
+use super::sockets::{self, Inbound};
+use super::wires::{Source, WAKER, Wires};
+use super::{RESCAN, TurnConfig, TurnError, addresses};
 use crate::clocks::Clocks;
 
-/// Datagrams taken from one socket before the others have their turn.
-const BUDGET: usize = 64;
+/// Batches taken from one socket before the others have their turn.
+const BUDGET: usize = 4;
 /// Errors taken from one socket before it is left until it has something new.
 const MAX_ERRORS: u32 = 8;
-/// Events taken from the system at once.
-const EVENTS: usize = 1024;
-/// Listening sockets: one per address of the machine.
-const MAX_LISTENING: usize = 128;
-const WAKER: Token = Token(0);
-const FIRST_LISTENING: usize = 1;
-const FIRST_RELAY: usize = FIRST_LISTENING + MAX_LISTENING;
-/// One byte more than is looked at, so that a longer datagram is known to be longer.
-const BUFFER: usize = HEADROOM + MAX_DATAGRAM + 1 + TAILROOM;
 
 /// What the rest of the daemon asks for.
 pub(super) enum Command {
@@ -43,37 +35,21 @@ pub(super) enum Command {
     Stop,
 }
 
-struct Listening {
-    /// As it was asked for: with port 0 where any will do.
-    wanted: SocketAddr,
-    /// As it is.
-    address: SocketAddr,
-    socket: UdpSocket,
-}
-
-struct RelaySocket {
-    relay: RelayId,
-    socket: UdpSocket,
-}
-
 /// All that the thread owns.
 pub(super) struct EventLoop {
     config: TurnConfig,
     server: Server<OsRng>,
-    poll: Poll,
+    wires: Wires,
     waker: Arc<Waker>,
     inbox: Receiver<Command>,
     shared_counters: Arc<Mutex<Counters>>,
-    /// By token. At most [`MAX_LISTENING`].
-    listening: Vec<Option<Listening>>,
-    /// By token: two per slot of the machine, so no more than its limit of allocations.
-    relays: Vec<Option<RelaySocket>>,
     /// Sockets that had more to give when their budget was used up.
     ready: VecDeque<Token>,
     clocks: Arc<Clocks>,
     /// When to look at the addresses again; nothing before the first time.
     rescan_at: Option<Instant>,
-    buffer: Vec<u8>,
+    inbound: Inbound,
+    pace: Pace,
 }
 
 impl EventLoop {
@@ -85,8 +61,8 @@ impl EventLoop {
         inbox: Receiver<Command>,
         shared_counters: Arc<Mutex<Counters>>,
     ) -> Result<Self, TurnError> {
-        let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let wires = Wires::new()?;
+        let waker = Arc::new(wires.waker()?);
         let machine = Config {
             relay_ports: config.relay_ports.clone(),
             limits: config.limits,
@@ -101,19 +77,18 @@ impl EventLoop {
         let mut event_loop = Self {
             server: Server::new(machine, secret, OsRng),
             config,
-            poll,
+            wires,
             waker,
             inbox,
             shared_counters,
-            listening: Vec::new(),
-            relays: Vec::new(),
             ready: VecDeque::new(),
+            pace: Pace::new(clocks.now()),
             clocks,
             rescan_at: None,
-            buffer: vec![0; BUFFER],
+            inbound: Inbound::new(),
         };
         event_loop.follow_addresses()?;
-        if event_loop.listening.is_empty() {
+        if event_loop.listening().is_empty() {
             return Err(TurnError::NoAddress);
         }
         Ok(event_loop)
@@ -124,12 +99,12 @@ impl EventLoop {
     }
 
     pub(super) fn listening(&self) -> Vec<SocketAddr> {
-        self.listening.iter().flatten().map(|listening| listening.address).collect()
+        self.wires.listening()
     }
 
     /// Runs until it is told to stop.
     pub(super) fn run(mut self) {
-        let mut events = Events::with_capacity(EVENTS);
+        let mut events = Wires::events();
         loop {
             self.share_counters();
             let now = self.now();
@@ -139,7 +114,7 @@ impl EventLoop {
                 Some(until) => Some(until.saturating_duration_since(now)),
                 None => None,
             };
-            match self.poll.poll(&mut events, wait) {
+            match self.wires.wait(&mut events, wait) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
@@ -150,20 +125,26 @@ impl EventLoop {
             if !self.obey() {
                 return;
             }
-            let now = self.now();
-            let wall = self.wall();
+            let (now, wall) = (self.now(), self.wall());
+            let mut packets = 0;
             for _ in 0..self.ready.len() {
                 if let Some(token) = self.ready.pop_front() {
-                    self.receive(token, now, wall);
+                    packets += self.receive(token, now, wall);
                 }
             }
             for event in &events {
                 if event.token() != WAKER {
-                    self.receive(event.token(), now, wall);
+                    packets += self.receive(event.token(), now, wall);
                 }
             }
             self.server.handle_timeout(now);
             self.drain(now);
+            self.wires.flush();
+            if self.ready.is_empty()
+                && let Some(rest) = self.pace.rest(packets, self.now())
+            {
+                std::thread::sleep(rest);
+            }
             if self.rescan_at.is_none_or(|at| now >= at) && self.follow_addresses().is_err() {
                 tracing::warn!(
                     "the addresses of this machine cannot be read; TURN keeps those that it knows"
@@ -188,101 +169,45 @@ impl EventLoop {
         true
     }
 
-    /// Takes datagrams from the socket of `token` until it is empty or its budget is used up.
-    fn receive(&mut self, token: Token, now: Instant, wall: UnixSeconds) {
-        let mut errors = 0;
+    /// Takes datagrams from the socket of `token` until it is empty or its budget is used up; says how many.
+    fn receive(&mut self, token: Token, now: Instant, wall: UnixSeconds) -> u64 {
+        let (mut errors, mut packets) = (0, 0);
         for _ in 0..BUDGET {
-            let Some(room) = self.buffer.get_mut(HEADROOM..HEADROOM + MAX_DATAGRAM + 1) else { return };
-            let received = if token.0 < FIRST_RELAY {
-                let Some(Some(listening)) = self.listening.get(token.0 - FIRST_LISTENING) else { return };
-                listening
-                    .socket
-                    .recv_from(room)
-                    .map(|(length, from)| (length, from, Source::Client(listening.address)))
-            } else {
-                let Some(Some(relay)) = self.relays.get(token.0 - FIRST_RELAY) else { return };
-                relay.socket.recv_from(room).map(|(length, from)| (length, from, Source::Peer(relay.relay)))
-            };
-            let (length, from, source) = match received {
-                Ok(received) => received,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            let Some((source, port)) = self.wires.port(token) else { return packets };
+            let more = match self.inbound.fill(port) {
+                Ok(more) => more,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return packets,
                 // An error of an earlier datagram concerns nobody else; a socket that gives nothing else is left.
                 Err(_) if errors < MAX_ERRORS => {
                     errors += 1;
                     continue;
                 }
-                Err(_) => return,
+                Err(_) => return packets,
             };
-            let bytes = self.buffer.get(HEADROOM..HEADROOM + length).unwrap_or_default();
-            let forward = match source {
-                Source::Client(server) => {
-                    self.server.handle_client_input(bytes, FiveTuple::udp(from, server), now, wall)
+            for (bytes, from) in self.inbound.datagrams() {
+                packets += 1;
+                let forward = match source {
+                    Source::Client(server) => {
+                        self.server.handle_client_input(bytes, FiveTuple::udp(from, server), now, wall)
+                    }
+                    Source::Peer(relay) => self.server.handle_peer_input(bytes, from, relay, now),
+                };
+                if let Some(forward) = forward {
+                    self.wires.forward(&forward, bytes);
                 }
-                Source::Peer(relay) => self.server.handle_peer_input(bytes, from, relay, now),
-            };
-            if let Some(forward) = forward {
-                self.forward(&forward);
+                drain(&mut self.server, &mut self.wires, now);
             }
-            self.drain(now);
+            if !more {
+                return packets;
+            }
         }
         self.ready.push_back(token);
-    }
-
-    /// Sends a data packet out of the buffer in which it came.
-    fn forward(&mut self, forward: &Forward) {
-        let socket = match &forward.out {
-            Out::Relay(relay) => {
-                self.relays.get(relay_index(*relay)).and_then(Option::as_ref).map(|relay| &relay.socket)
-            }
-            Out::Server(five_tuple) => listening_socket(&self.listening, five_tuple.server),
-        };
-        if let Some(socket) = socket
-            && let Some(datagram) = forward.write(&mut self.buffer, HEADROOM)
-        {
-            // A full socket or a peer that is gone loses a datagram, as any network does.
-            let _ = socket.send_to(datagram, *forward.to.expose());
-        }
+        packets
     }
 
     /// Does what the machine wants done.
     fn drain(&mut self, now: Instant) {
-        loop {
-            while let Some(transmit) = self.server.poll_transmit() {
-                if let Some(socket) = listening_socket(&self.listening, transmit.five_tuple.server) {
-                    let _ = socket.send_to(transmit.reply.as_bytes(), transmit.five_tuple.client);
-                }
-            }
-            let Some(effect) = self.server.poll_effect() else { return };
-            match effect {
-                Effect::Bind { relay, address } => {
-                    let bound = self.bind_relay(relay, *address.expose());
-                    self.server.handle_bound(relay, bound.map_err(|error| sockets::relay_error(&error)), now);
-                }
-                Effect::Free { relay } => self.free_relay(relay),
-            }
-        }
-    }
-
-    fn bind_relay(&mut self, relay: RelayId, address: SocketAddr) -> io::Result<()> {
-        let mut socket = sockets::bind(address)?;
-        let index = relay_index(relay);
-        self.poll.registry().register(&mut socket, Token(FIRST_RELAY + index), Interest::READABLE)?;
-        if index >= self.relays.len() {
-            self.relays.resize_with(index + 1, || None);
-        }
-        if let Some(place) = self.relays.get_mut(index) {
-            *place = Some(RelaySocket { relay, socket });
-        }
-        Ok(())
-    }
-
-    fn free_relay(&mut self, relay: RelayId) {
-        if let Some(place) = self.relays.get_mut(relay_index(relay))
-            && place.as_ref().is_some_and(|socket| socket.relay == relay)
-        {
-            // Closing a socket takes it out of the poll as well.
-            *place = None;
-        }
+        drain(&mut self.server, &mut self.wires, now);
     }
 
     /// Binds addresses that have come, closes those that have gone, and tells the machine.
@@ -291,19 +216,12 @@ impl EventLoop {
         self.rescan_at = Some(self.now() + RESCAN);
         let local = addresses::local()?;
         let wanted = wanted(&self.config.listen, &local);
-        for place in &mut self.listening {
-            if place
-                .as_ref()
-                .is_some_and(|listening| !wanted.iter().any(|(address, _)| *address == listening.wanted))
-            {
-                *place = None;
-            }
-        }
+        self.wires.keep_listening(|address| wanted.iter().any(|(wanted, _)| *wanted == address));
         for (address, named) in wanted {
-            if self.listening.iter().flatten().any(|listening| listening.wanted == address) {
+            if self.wires.listens_at(address) {
                 continue;
             }
-            match self.listen(address) {
+            match self.wires.listen(address) {
                 Ok(()) => {}
                 // An address that the operator did not name may be on its way out, or not be ready yet.
                 Err(error) if !named && error.kind() == io::ErrorKind::AddrNotAvailable => {}
@@ -330,24 +248,6 @@ impl EventLoop {
         Ok(())
     }
 
-    fn listen(&mut self, wanted: SocketAddr) -> io::Result<()> {
-        let free = self.listening.iter().position(Option::is_none);
-        let index = free.unwrap_or(self.listening.len());
-        if index >= MAX_LISTENING {
-            return Ok(());
-        }
-        let mut socket = sockets::bind_server(wanted)?;
-        self.poll.registry().register(&mut socket, Token(FIRST_LISTENING + index), Interest::READABLE)?;
-        let address = socket.local_addr()?;
-        if index == self.listening.len() {
-            self.listening.push(None);
-        }
-        if let Some(place) = self.listening.get_mut(index) {
-            *place = Some(Listening { wanted, address, socket });
-        }
-        Ok(())
-    }
-
     fn share_counters(&self) {
         if let Ok(mut shared) = self.shared_counters.lock()
             && *shared != *self.server.counters()
@@ -365,10 +265,21 @@ impl EventLoop {
     }
 }
 
-/// Where a datagram came in.
-enum Source {
-    Client(SocketAddr),
-    Peer(RelayId),
+/// Does what the machine wants done.
+fn drain(server: &mut Server<OsRng>, wires: &mut Wires, now: Instant) {
+    loop {
+        while let Some(transmit) = server.poll_transmit() {
+            wires.answer(transmit.five_tuple, transmit.reply.as_bytes());
+        }
+        let Some(effect) = server.poll_effect() else { return };
+        match effect {
+            Effect::Bind { relay, address } => {
+                let bound = wires.bind_relay(relay, *address.expose());
+                server.handle_bound(relay, bound.map_err(|error| sockets::relay_error(&error)), now);
+            }
+            Effect::Free { relay } => wires.free_relay(relay),
+        }
+    }
 }
 
 /// The addresses to listen on, and whether the operator named each of them.
@@ -386,22 +297,6 @@ fn wanted(listen: &[SocketAddr], local: &[addresses::Local]) -> Vec<(SocketAddr,
     wanted.sort_unstable();
     wanted.dedup_by_key(|(address, _)| *address);
     wanted
-}
-
-fn listening_socket(listening: &[Option<Listening>], address: SocketAddr) -> Option<&UdpSocket> {
-    listening
-        .iter()
-        .flatten()
-        .find(|listening| listening.address == address)
-        .map(|listening| &listening.socket)
-}
-
-fn relay_index(relay: RelayId) -> usize {
-    relay.allocation.slot() as usize * 2
-        + match relay.family {
-            Family::V4 => 0,
-            Family::V6 => 1,
-        }
 }
 
 #[cfg(test)]

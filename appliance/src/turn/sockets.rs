@@ -1,10 +1,16 @@
-//! Sockets: how they are made, and how a failure is told.
+//! Sockets: how they are made, how whole batches go in and out of them, and how a failure is told.
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 
+use mio::event::Source;
 use mio::net::UdpSocket;
+use mio::{Interest, Registry, Token};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::Ipv6DontFrag;
+use nix::{libc, setsockopt_impl, sockopt_impl};
+use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use relay_core::turn::BindError;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -15,25 +21,155 @@ const SERVER_BUFFER: usize = 4 << 20;
 /// Files that the rest of the daemon needs beside relay sockets.
 const OTHER_FILES: u64 = 1024;
 
-/// Binds one UDP socket to one address. IPv6 sockets carry IPv6 only.
-pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(UdpSocket::from_std(socket.into()))
+sockopt_impl!(
+    /// Whether the system cuts a datagram that is longer than the link allows (`ip(7)`, `IP_MTU_DISCOVER`).
+    MtuDiscovery,
+    SetOnly,
+    libc::IPPROTO_IP,
+    libc::IP_MTU_DISCOVER,
+    libc::c_int
+);
+sockopt_impl!(
+    /// The same for IPv6 (`ipv6(7)`, `IPV6_MTU_DISCOVER`).
+    MtuDiscovery6,
+    SetOnly,
+    libc::IPPROTO_IPV6,
+    libc::IPV6_MTU_DISCOVER,
+    libc::c_int
+);
+/// It cuts, as for any other program.
+const CUT: libc::c_int = libc::IP_PMTUDISC_WANT;
+
+/// A UDP socket that takes and gives whole batches: what came as one train from the network card (GRO) is one
+/// read, and what goes to one place as one train (GSO) is one write.
+pub(super) struct Port {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    /// Datagrams, or trains of them, that are asked for at once: as many as came the last times.
+    slots: usize,
 }
 
-/// The same for a socket that clients send to.
-pub(super) fn bind_server(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = bind(address)?;
-    let buffers = socket2::SockRef::from(&socket);
-    // The system caps what it grants, and works with less.
-    let _ = buffers.set_recv_buffer_size(SERVER_BUFFER);
-    let _ = buffers.set_send_buffer_size(SERVER_BUFFER);
-    Ok(socket)
+impl Port {
+    /// Binds one UDP socket to one address. IPv6 sockets carry IPv6 only.
+    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        let socket = UdpSocket::from_std(socket.into());
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        // That library is made for QUIC, which looks for the length of the path by itself. What we relay is not ours
+        // to measure; a system that does not know the option cuts anyway.
+        let _ = setsockopt(&socket, MtuDiscovery, &CUT);
+        if address.is_ipv6() {
+            let _ = setsockopt(&socket, MtuDiscovery6, &CUT);
+            let _ = setsockopt(&socket, Ipv6DontFrag, &false);
+        }
+        Ok(Self { socket, state, slots: FEWEST_SLOTS })
+    }
+
+    /// The same for a socket that clients send to.
+    pub(super) fn bind_server(address: SocketAddr) -> io::Result<Self> {
+        let port = Self::bind(address)?;
+        let buffers = socket2::SockRef::from(&port.socket);
+        // The system caps what it grants, and works with less.
+        let _ = buffers.set_recv_buffer_size(SERVER_BUFFER);
+        let _ = buffers.set_send_buffer_size(SERVER_BUFFER);
+        Ok(port)
+    }
+
+    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.socket.register(registry, token, Interest::READABLE)
+    }
+
+    /// Datagrams that may go to one place as one train.
+    pub(super) fn longest_train(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    /// Sends datagrams of `segment` bytes each, of which the last may be shorter, to one place. What does not fit
+    /// into the socket, or has no way, is lost, as on any network.
+    pub(super) fn send(&self, bytes: &[u8], segment: usize, to: SocketAddr) {
+        if bytes.len() > segment {
+            let transmit = Transmit {
+                destination: to,
+                ecn: None,
+                contents: bytes,
+                segment_size: Some(segment),
+                src_ip: None,
+            };
+            match self.state.try_send(UdpSockRef::from(&self.socket), &transmit) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {}
+                Ok(()) | Err(_) => return,
+            }
+            // A network card or a link that does not take trains: one by one.
+        }
+        for datagram in bytes.chunks(segment.max(1)) {
+            let _ = self.socket.send_to(datagram, to);
+        }
+        if bytes.is_empty() {
+            let _ = self.socket.send_to(bytes, to);
+        }
+    }
+}
+
+/// Trains are at least read in pairs, so that one read of a single datagram tells that there is no other.
+const FEWEST_SLOTS: usize = 2;
+/// The most that one system call brings.
+const MOST_SLOTS: usize = 32;
+/// A train is as long as the longest datagram of IP.
+const SLOT: usize = 1 << 16;
+
+/// Where datagrams are received into, and who sent them.
+pub(super) struct Inbound {
+    buffer: Vec<u8>,
+    meta: [RecvMeta; MOST_SLOTS],
+    filled: usize,
+}
+
+impl Inbound {
+    pub(super) fn new() -> Self {
+        // Pages that no datagram ever fills are never had.
+        Self { buffer: vec![0; SLOT * MOST_SLOTS], meta: [RecvMeta::default(); MOST_SLOTS], filled: 0 }
+    }
+
+    /// Receives what waits, up to a batch; says whether the socket may have more.
+    ///
+    /// # Errors
+    /// Those of the socket, `WouldBlock` when nothing waits.
+    pub(super) fn fill(&mut self, port: &mut Port) -> io::Result<bool> {
+        self.filled = 0;
+        let mut room = self.buffer.chunks_exact_mut(SLOT);
+        let mut slices: [IoSliceMut<'_>; MOST_SLOTS] =
+            std::array::from_fn(|_| IoSliceMut::new(room.next().unwrap_or_default()));
+        let slots = port.slots.clamp(FEWEST_SLOTS, MOST_SLOTS);
+        let slices = slices.get_mut(..slots).unwrap_or_default();
+        self.filled = port.state.recv(UdpSockRef::from(&port.socket), slices, &mut self.meta)?;
+        let more = self.filled == slots;
+        if more {
+            port.slots = slots * 2;
+        } else if self.filled < slots / 4 {
+            port.slots = slots / 2;
+        }
+        Ok(more)
+    }
+
+    /// What was received, datagram by datagram.
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = (&[u8], SocketAddr)> {
+        let slots = self.buffer.chunks_exact(SLOT).zip(&self.meta).take(self.filled);
+        slots.flat_map(|(bytes, meta)| {
+            let bytes = bytes.get(..meta.len).unwrap_or_default();
+            let empty = bytes.is_empty().then_some(bytes);
+            let stride = if meta.stride == 0 { bytes.len() } else { meta.stride };
+            bytes.chunks(stride.max(1)).chain(empty).map(|datagram| (datagram, meta.addr))
+        })
+    }
 }
 
 /// Why the server cannot listen, in the operator's words.

@@ -10,11 +10,10 @@ use super::channel::{CHANNEL_HEADER_LEN, ChannelNumber};
 use super::five_tuple::FiveTuple;
 use crate::stun::{HEADER_LEN, MAGIC_COOKIE, TransactionId, xor_address};
 
-/// Bytes that the caller keeps free before a datagram that it receives: the header of a Data indication from an
-/// IPv6 peer.
-pub const HEADROOM: usize = HEADER_LEN + 4 + 20 + 4;
-/// Bytes that the caller keeps free after it: the padding of a Data indication.
-pub const TAILROOM: usize = 3;
+/// The longest header: that of a Data indication from an IPv6 peer.
+const MAX_HEADER: usize = HEADER_LEN + 4 + 20 + 4;
+/// Bytes that a packet grows by at most on its way through: header and padding.
+pub const MAX_GROWTH: usize = MAX_HEADER + 3;
 
 const DATA_INDICATION: u16 = 0x0017;
 const XOR_PEER_ADDRESS: u16 = 0x0012;
@@ -37,7 +36,7 @@ pub struct Forward {
     /// To whom.
     pub to: Private<SocketAddr>,
     payload: Range<usize>,
-    header: [u8; HEADROOM],
+    header: [u8; MAX_HEADER],
     header_len: usize,
     padding: usize,
 }
@@ -48,17 +47,21 @@ impl Forward {
         self.payload.len()
     }
 
-    /// The datagram to send, made in place: `buffer` holds the received one from `start` on, with [`HEADROOM`]
-    /// before and [`TAILROOM`] after it.
-    ///
-    /// Nothing if the caller left no room.
-    pub fn write<'b>(&self, buffer: &'b mut [u8], start: usize) -> Option<&'b [u8]> {
-        let data = start + self.payload.start..start + self.payload.end;
-        let begin = data.start.checked_sub(self.header_len)?;
-        let end = data.end + self.padding;
-        buffer.get_mut(begin..data.start)?.copy_from_slice(self.header.get(..self.header_len)?);
-        buffer.get_mut(data.end..end)?.fill(0);
-        buffer.get(begin..end)
+    /// Bytes to send in all.
+    pub fn len(&self) -> usize {
+        self.header_len + self.payload.len() + self.padding
+    }
+
+    /// Whether nothing is to be sent but an empty datagram.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends what is to be sent to `out`; `received` is the datagram that was handed in.
+    pub fn append_to(&self, received: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(self.header.get(..self.header_len).unwrap_or_default());
+        out.extend_from_slice(received.get(self.payload.clone()).unwrap_or_default());
+        out.extend_from_slice([0; 3].get(..self.padding).unwrap_or_default());
     }
 
     /// Bare data, to a peer.
@@ -67,17 +70,22 @@ impl Forward {
             out: Out::Relay(relay),
             to: Private::new(peer),
             payload,
-            header: [0; HEADROOM],
+            header: [0; MAX_HEADER],
             header_len: 0,
             padding: 0,
         }
     }
 
     /// ChannelData, to the client.
-    pub(super) fn channel_data(client: FiveTuple, number: ChannelNumber, length: usize) -> Option<Self> {
-        let mut forward = Self::to_client(client, length);
+    pub(super) fn channel_data(
+        client: FiveTuple,
+        number: ChannelNumber,
+        payload: Range<usize>,
+    ) -> Option<Self> {
+        let length = u16::try_from(payload.len()).ok()?;
+        let mut forward = Self::to_client(client, payload);
         forward.push(&number.get().to_be_bytes());
-        forward.push(&u16::try_from(length).ok()?.to_be_bytes());
+        forward.push(&length.to_be_bytes());
         debug_assert_eq!(forward.header_len, CHANNEL_HEADER_LEN);
         Some(forward)
     }
@@ -87,9 +95,10 @@ impl Forward {
         client: FiveTuple,
         peer: SocketAddr,
         transaction: TransactionId,
-        length: usize,
+        payload: Range<usize>,
     ) -> Option<Self> {
-        let mut forward = Self::to_client(client, length);
+        let length = payload.len();
+        let mut forward = Self::to_client(client, payload);
         forward.padding = length.next_multiple_of(4) - length;
         let mut address = [0; 20];
         let address_len = xor_address(peer, transaction, &mut address);
@@ -106,12 +115,12 @@ impl Forward {
         Some(forward)
     }
 
-    const fn to_client(client: FiveTuple, length: usize) -> Self {
+    const fn to_client(client: FiveTuple, payload: Range<usize>) -> Self {
         Self {
             out: Out::Server(client),
             to: Private::new(client.client),
-            payload: 0..length,
-            header: [0; HEADROOM],
+            payload,
+            header: [0; MAX_HEADER],
             header_len: 0,
             padding: 0,
         }
@@ -120,6 +129,6 @@ impl Forward {
     fn push(&mut self, bytes: &[u8]) {
         let room = self.header.get_mut(self.header_len..).unwrap_or_default();
         room.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        self.header_len = (self.header_len + bytes.len()).min(HEADROOM);
+        self.header_len = (self.header_len + bytes.len()).min(MAX_HEADER);
     }
 }

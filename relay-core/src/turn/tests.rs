@@ -125,10 +125,10 @@ impl World {
 
 /// The datagram that a driver would send.
 fn written(received: &[u8], forward: &Forward) -> Vec<u8> {
-    let mut buffer = vec![0xEE; HEADROOM];
-    buffer.extend_from_slice(received);
-    buffer.extend_from_slice(&[0xEE; TAILROOM]);
-    forward.write(&mut buffer, HEADROOM).expect("there is room").to_vec()
+    let mut sent = Vec::new();
+    forward.append_to(received, &mut sent);
+    assert_eq!(sent.len(), forward.len());
+    sent
 }
 
 /// A client with a credential.
@@ -285,6 +285,18 @@ impl Client {
         message.add_attribute(&XorPeerAddress::new(peer, transaction)).unwrap();
         message.add_attribute(&turn_types::attribute::Data::new(data)).unwrap();
         self.data(world, &message.finish())
+    }
+
+    /// Sends data to the relayed address of another client; whom it is for.
+    fn hand_over(&mut self, world: &mut World, peer: SocketAddr, data: &[u8]) -> Option<FiveTuple> {
+        let mut message = Message::builder_indication(SEND, MessageWriteVec::new());
+        let transaction = message.transaction_id();
+        message.add_attribute(&XorPeerAddress::new(peer, transaction)).unwrap();
+        message.add_attribute(&turn_types::attribute::Data::new(data)).unwrap();
+        match world.client(&message.finish(), self.five_tuple).0?.out {
+            Out::Server(five_tuple) => Some(five_tuple),
+            Out::Relay(_) => None,
+        }
     }
 
     fn channel_data(&mut self, world: &mut World, number: u16, data: &[u8]) -> Option<(SocketAddr, Vec<u8>)> {

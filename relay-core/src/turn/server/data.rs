@@ -1,13 +1,14 @@
 //! Data packets, both ways (RFC 8656, sections 11 and 12). Nothing here allocates, locks, or walks a list.
 
 use core::net::SocketAddr;
+use core::ops::Range;
 
 use base::Instant;
 use rand_core::{CryptoRng, RngCore};
 use stun_types::attribute::{AttributeStaticType, AttributeType};
 use turn_types::attribute::{Data, XorPeerAddress};
 
-use super::super::allocation::{Family, RelayId};
+use super::super::allocation::{Family, Relay, RelayId};
 use super::super::channel::{CHANNEL_HEADER_LEN, ChannelNumber};
 use super::super::five_tuple::{AddressKey, FiveTuple, canonical};
 use super::super::forward::Forward;
@@ -19,7 +20,7 @@ use crate::stun::{Message, TransactionId};
 impl<R: RngCore + CryptoRng> Server<R> {
     /// ChannelData from a client: to the peer that the channel is bound to.
     pub(super) fn client_channel_data(
-        &self,
+        &mut self,
         bytes: &[u8],
         five_tuple: FiveTuple,
         now: Instant,
@@ -34,12 +35,12 @@ impl<R: RngCore + CryptoRng> Server<R> {
             return None;
         }
         let relay = RelayId { allocation: id, family };
-        Some(Forward::to_peer(relay, peer, CHANNEL_HEADER_LEN..CHANNEL_HEADER_LEN + length))
+        self.pass_on(relay, peer, CHANNEL_HEADER_LEN..CHANNEL_HEADER_LEN + length, now)
     }
 
     /// A Send indication from a client: to the peer it names (RFC 8656, section 11.2).
     pub(super) fn client_send_indication(
-        &self,
+        &mut self,
         message: &Message<'_>,
         five_tuple: FiveTuple,
         now: Instant,
@@ -65,7 +66,7 @@ impl<R: RngCore + CryptoRng> Server<R> {
         if !allocation.is_bound(family) || !self.is_within(reach, peer) {
             return None;
         }
-        Some(Forward::to_peer(RelayId { allocation: id, family }, peer, data?))
+        self.pass_on(RelayId { allocation: id, family }, peer, data?, now)
     }
 
     /// A datagram from a peer: to the client, by channel where one is bound (RFC 8656, sections 11.3 and 12.6).
@@ -79,7 +80,33 @@ impl<R: RngCore + CryptoRng> Server<R> {
         if bytes.len() > MAX_DATAGRAM {
             return None;
         }
-        let peer = canonical(peer);
+        self.deliver(0..bytes.len(), canonical(peer), relay, now)
+    }
+
+    /// From a relayed address to a peer. Where the peer is the relayed address of another client, the packet goes
+    /// to that client at once, as if it had taken the way through both sockets.
+    fn pass_on(
+        &mut self,
+        relay: RelayId,
+        peer: SocketAddr,
+        payload: Range<usize>,
+        now: Instant,
+    ) -> Option<Forward> {
+        let Some(other) = self.by_relayed.get(&AddressKey(peer)).copied() else {
+            return Some(Forward::to_peer(relay, peer, payload));
+        };
+        let Relay::Bound(from) = self.allocation(relay.allocation)?.relay(relay.family) else { return None };
+        self.deliver(payload, from.bound, other, now)
+    }
+
+    /// From a peer to the client of a relayed address.
+    fn deliver(
+        &mut self,
+        payload: Range<usize>,
+        peer: SocketAddr,
+        relay: RelayId,
+        now: Instant,
+    ) -> Option<Forward> {
         let allocation = self.allocation(relay.allocation)?;
         if allocation.expires <= now || !allocation.is_bound(relay.family) {
             return None;
@@ -90,10 +117,10 @@ impl<R: RngCore + CryptoRng> Server<R> {
         }
         let five_tuple = allocation.five_tuple;
         if let Some(number) = allocation.channels.number(peer, now) {
-            return Forward::channel_data(five_tuple, number, bytes.len());
+            return Forward::channel_data(five_tuple, number, payload);
         }
         let transaction = self.indication_transaction();
-        Forward::data_indication(five_tuple, peer, transaction, bytes.len())
+        Forward::data_indication(five_tuple, peer, transaction, payload)
     }
 
     /// Whether a permission that reaches this far covers `peer`.

@@ -84,14 +84,47 @@ fn data_leaves_from_the_address_that_the_client_has_reached() {
     assert_eq!(*forward.to.expose(), address(PHONE));
 }
 
+/// Two phones with an allocation each, and where they can be reached.
+fn two_phones(world: &mut World) -> [(Client, SocketAddr); 2] {
+    [PHONE, "10.0.0.4:5000"].map(|phone| {
+        let mut client = Client::new(world, phone);
+        let relayed = client.allocate(world);
+        (client, relayed)
+    })
+}
+
 #[test]
-fn a_caller_that_leaves_no_room_gets_nothing_rather_than_a_panic() {
-    let (mut world, _, v4, _) = world();
-    let relay = world.relay_at(v4);
-    let forward = world.server.handle_peer_input(b"abc", address(PEER), relay, world.now).unwrap();
-    assert!(forward.write(&mut [0; 3], 0).is_none());
-    assert!(forward.write(&mut [0; HEADROOM + 3], HEADROOM).is_none());
-    assert!(forward.write(&mut [0; HEADROOM + 3 + TAILROOM], HEADROOM).is_some());
+fn data_for_another_client_of_the_box_goes_to_it_at_once() {
+    let mut world = World::new();
+    let [(mut one, relayed_one), (mut two, relayed_two)] = two_phones(&mut world);
+    one.permit(&mut world, &[relayed_two]);
+    assert_eq!(code(&one.bind(&mut world, 0x4000, relayed_two)), None);
+    let data = [&[0x40, 0, 0, 3][..], b"abc"].concat();
+
+    // The other one has not permitted it.
+    assert!(world.client(&data, one.five_tuple).0.is_none());
+
+    two.permit(&mut world, &[relayed_one]);
+    let (forward, _) = world.client(&data, one.five_tuple);
+    let forward = forward.unwrap();
+    assert_eq!(forward.out, Out::Server(two.five_tuple));
+    let indication = written(&data, &forward);
+    let message = Message::from_bytes(&indication).unwrap();
+    assert_eq!(message.attribute::<XorPeerAddress>().unwrap().addr(message.transaction_id()), relayed_one);
+    assert_eq!(message.attribute::<Data>().unwrap().data(), b"abc");
+
+    assert_eq!(code(&two.bind(&mut world, 0x4123, relayed_one)), None);
+    let (forward, _) = world.client(&data, one.five_tuple);
+    assert_eq!(written(&data, &forward.unwrap()), [&[0x41, 0x23, 0, 3][..], b"abc"].concat());
+
+    // A client that is gone is reached by nobody.
+    two.refresh(&mut world, 0);
+    assert!(
+        world
+            .client(&data, one.five_tuple)
+            .0
+            .is_none_or(|forward| forward.out != Out::Server(two.five_tuple))
+    );
 }
 
 #[test]

@@ -108,9 +108,8 @@ fn a_service_of_the_box_cannot_be_reached_and_another_client_can() {
         assert_eq!(world.peer(b"x", address(service), relayed), None);
     }
 
-    let (to, data) = client.send(&mut world, other_relayed, b"hello").unwrap();
-    assert_eq!((to, data.as_slice()), (other_relayed, b"hello".as_slice()));
-    assert!(world.peer(&data, relayed, other_relayed).is_some());
+    assert!(client.hand_over(&mut world, other_relayed, b"hello").is_some_and(|to| to == other.five_tuple));
+    assert!(world.peer(b"hello", relayed, other_relayed).is_some());
     assert_eq!(code(&client.bind(&mut world, 0x4000, other_relayed)), None);
     // It ends with the other's allocation.
     other.refresh(&mut world, 0);

@@ -1,0 +1,208 @@
+//! All sockets of the TURN thread by their tokens: where datagrams come in, and how they leave.
+
+use std::io;
+use std::net::SocketAddr;
+
+use mio::{Events, Poll, Token, Waker};
+use relay_core::turn::{Family, FiveTuple, Forward, Out, RelayId};
+
+use super::sockets::Port;
+use super::train::Train;
+use std::time::Duration;
+
+/// Events taken from the system at once.
+const EVENTS: usize = 1024;
+/// Listening sockets: one per address of the machine.
+const MAX_LISTENING: usize = 128;
+/// What wakes the thread for a command.
+pub(super) const WAKER: Token = Token(0);
+const FIRST_LISTENING: usize = 1;
+const FIRST_RELAY: usize = FIRST_LISTENING + MAX_LISTENING;
+
+/// Where a datagram came in.
+#[derive(Clone, Copy)]
+pub(super) enum Source {
+    /// From a client, at this address of the box.
+    Client(SocketAddr),
+    /// From a peer, at this relayed transport address.
+    Peer(RelayId),
+}
+
+struct Listening {
+    /// As it was asked for: with port 0 where any will do.
+    wanted: SocketAddr,
+    /// As it is.
+    address: SocketAddr,
+    port: Port,
+}
+
+struct RelayPort {
+    relay: RelayId,
+    port: Port,
+}
+
+/// The sockets, and the train that leaves next.
+pub(super) struct Wires {
+    poll: Poll,
+    /// By token. At most [`MAX_LISTENING`].
+    listening: Vec<Option<Listening>>,
+    /// By token: two per slot of the machine, so no more than its limit of allocations.
+    relays: Vec<Option<RelayPort>>,
+    train: Train,
+}
+
+impl Wires {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self { poll: Poll::new()?, listening: Vec::new(), relays: Vec::new(), train: Train::new() })
+    }
+
+    pub(super) fn waker(&self) -> io::Result<Waker> {
+        Waker::new(self.poll.registry(), WAKER)
+    }
+
+    pub(super) fn events() -> Events {
+        Events::with_capacity(EVENTS)
+    }
+
+    /// Waits until a socket has something, a command has come, or the time is over.
+    pub(super) fn wait(&mut self, events: &mut Events, time: Option<Duration>) -> io::Result<()> {
+        self.poll.poll(events, time)
+    }
+
+    /// The socket of a token; none when it was closed meanwhile.
+    pub(super) fn port(&mut self, token: Token) -> Option<(Source, &mut Port)> {
+        if let Some(index) = token.0.checked_sub(FIRST_RELAY) {
+            let relay = self.relays.get_mut(index)?.as_mut()?;
+            return Some((Source::Peer(relay.relay), &mut relay.port));
+        }
+        let listening = self.listening.get_mut(token.0.checked_sub(FIRST_LISTENING)?)?.as_mut()?;
+        Some((Source::Client(listening.address), &mut listening.port))
+    }
+
+    /// Sends what a packet becomes; `received` is what came in.
+    pub(super) fn forward(&mut self, forward: &Forward, received: &[u8]) {
+        let token = match &forward.out {
+            Out::Relay(relay) => Some(relay_token(*relay)),
+            Out::Server(five_tuple) => self.listening_token(five_tuple.server),
+        };
+        let Some(token) = token else { return };
+        let way = (token, *forward.to.expose());
+        self.couple(way, forward.len());
+        self.train.add(way, forward, received);
+    }
+
+    /// Sends an answer from the address that was asked.
+    pub(super) fn answer(&mut self, five_tuple: FiveTuple, bytes: &[u8]) {
+        let Some(token) = self.listening_token(five_tuple.server) else { return };
+        let way = (token, five_tuple.client);
+        self.couple(way, bytes.len());
+        self.train.add_bytes(way, bytes);
+    }
+
+    /// Sends what is left.
+    pub(super) fn flush(&mut self) {
+        let Self { listening, relays, train, .. } = self;
+        train.depart(|(token, to), bytes, segment| {
+            if let Some(port) = port_of(listening, relays, token) {
+                port.send(bytes, segment, to);
+            }
+        });
+    }
+
+    /// Makes room for a datagram of this length.
+    fn couple(&mut self, way: (Token, SocketAddr), length: usize) {
+        let most = port_of(&self.listening, &self.relays, way.0).map_or(1, Port::longest_train);
+        if !self.train.takes(way, length, most) {
+            self.flush();
+        }
+    }
+
+    fn listening_token(&self, address: SocketAddr) -> Option<Token> {
+        let mut all = self.listening.iter();
+        let index = all.position(|place| place.as_ref().is_some_and(|one| one.address == address))?;
+        Some(Token(FIRST_LISTENING + index))
+    }
+
+    pub(super) fn bind_relay(&mut self, relay: RelayId, address: SocketAddr) -> io::Result<()> {
+        let mut port = Port::bind(address)?;
+        let token = relay_token(relay);
+        port.register(self.poll.registry(), token)?;
+        let index = token.0 - FIRST_RELAY;
+        if index >= self.relays.len() {
+            self.relays.resize_with(index + 1, || None);
+        }
+        if let Some(place) = self.relays.get_mut(index) {
+            *place = Some(RelayPort { relay, port });
+        }
+        Ok(())
+    }
+
+    pub(super) fn free_relay(&mut self, relay: RelayId) {
+        // What it has still to send goes first.
+        self.flush();
+        if let Some(place) = self.relays.get_mut(relay_token(relay).0 - FIRST_RELAY)
+            && place.as_ref().is_some_and(|port| port.relay == relay)
+        {
+            // Closing a socket takes it out of the poll as well.
+            *place = None;
+        }
+    }
+
+    /// Where it listens, as it is.
+    pub(super) fn listening(&self) -> Vec<SocketAddr> {
+        self.listening.iter().flatten().map(|listening| listening.address).collect()
+    }
+
+    /// Whether a socket was asked for at this address, and is there.
+    pub(super) fn listens_at(&self, wanted: SocketAddr) -> bool {
+        self.listening.iter().flatten().any(|listening| listening.wanted == wanted)
+    }
+
+    /// Closes the listening sockets that nobody wants any more.
+    pub(super) fn keep_listening(&mut self, keep: impl Fn(SocketAddr) -> bool) {
+        self.flush();
+        for place in &mut self.listening {
+            if place.as_ref().is_some_and(|listening| !keep(listening.wanted)) {
+                *place = None;
+            }
+        }
+    }
+
+    /// Listens at one more address, as far as there is room.
+    pub(super) fn listen(&mut self, wanted: SocketAddr) -> io::Result<()> {
+        let free = self.listening.iter().position(Option::is_none);
+        let index = free.unwrap_or(self.listening.len());
+        if index >= MAX_LISTENING {
+            return Ok(());
+        }
+        let mut port = Port::bind_server(wanted)?;
+        port.register(self.poll.registry(), Token(FIRST_LISTENING + index))?;
+        let address = port.local_addr()?;
+        if index == self.listening.len() {
+            self.listening.push(None);
+        }
+        if let Some(place) = self.listening.get_mut(index) {
+            *place = Some(Listening { wanted, address, port });
+        }
+        Ok(())
+    }
+}
+
+fn port_of<'a>(
+    listening: &'a [Option<Listening>],
+    relays: &'a [Option<RelayPort>],
+    token: Token,
+) -> Option<&'a Port> {
+    if let Some(index) = token.0.checked_sub(FIRST_RELAY) {
+        return relays.get(index)?.as_ref().map(|relay| &relay.port);
+    }
+    listening.get(token.0.checked_sub(FIRST_LISTENING)?)?.as_ref().map(|listening| &listening.port)
+}
+
+fn relay_token(relay: RelayId) -> Token {
+    let family = match relay.family {
+        Family::V4 => 0,
+        Family::V6 => 1,
+    };
+    Token(FIRST_RELAY + relay.allocation.slot() as usize * 2 + family)
+}
