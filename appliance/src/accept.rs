@@ -185,7 +185,7 @@ impl Drop for Permit {
 }
 
 /// Whom to count a connection for: an IPv4 address, or the /64 that one IPv6 subscriber has to himself.
-fn source(peer: IpAddr) -> IpAddr {
+pub(crate) fn source(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(v4) => v4.into(),
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),

@@ -20,6 +20,7 @@ use crate::state::{StateDir, StateError};
 use crate::tls::{self, TlsError};
 use crate::turn::{self, TurnConfig, TurnError, TurnHandle};
 use appliance_core::settings::Settings;
+use connection::Behind;
 use greet::Found;
 use rand_core::OsRng;
 use relay_core::mailbox::{self, Rate};
@@ -148,11 +149,10 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
         certificates: Arc::clone(&tls.certificates),
     });
     let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
+    let behind = Behind { acceptor, pages, turn: turn.as_ref().map(TurnHandle::intake) };
     for listener in https {
-        let (acceptor, pages, stopped) = (acceptor.clone(), pages.clone(), stopped.clone());
-        let serve = move |stream, permit| {
-            connection::secure(acceptor.clone(), stream, pages.clone(), permit, stopped.clone())
-        };
+        let (behind, stopped) = (behind.clone(), stopped.clone());
+        let serve = move |stream, permit| connection::secure(behind.clone(), stream, permit, stopped.clone());
         tokio::spawn(accept::take(listener, Arc::clone(&gate), stop.subscribe(), serve));
     }
     let explanations = explain::router(Explanation {

@@ -25,6 +25,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use supplied::Loaded;
 use tracing::{info, warn};
 
+/// How a client says that it speaks TURN behind TLS (RFC 7443).
+pub const TURN_PROTOCOL: &[u8] = b"stun.turn";
+
 /// Why there is no certificate to serve with.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -134,7 +137,7 @@ pub fn set_up(state: &StateDir, live: &Live, clocks: &Clocks) -> Result<Tls, Tls
         .map_err(TlsError::Library)?
         .with_no_client_auth()
         .with_cert_resolver(resolver);
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec(), TURN_PROTOCOL.to_vec()];
     // A table of past sessions would tell who was here; a full handshake costs a phone one millisecond.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

@@ -14,11 +14,13 @@ mod addresses;
 mod event_loop;
 mod pace;
 mod sockets;
+mod streams;
 mod train;
 mod wires;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -26,7 +28,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use mio::Waker;
-use relay_core::turn::{Counters, CredentialSecret, DEFAULT_RELAY_PORTS, Limits};
+use relay_core::turn::{Counters, CredentialSecret, DEFAULT_RELAY_PORTS, FiveTuple, Limits, Transport};
 use thiserror::Error;
 
 use self::event_loop::{Command, EventLoop};
@@ -72,15 +74,13 @@ impl Default for TurnConfig {
 #[non_exhaustive]
 pub enum TurnError {
     /// Another program listens there.
-    #[error(
-        "UDP port {port} is taken by another program; stop that program, or choose another port for TURN"
-    )]
+    #[error("port {port} is taken by another program; stop that program, or choose another port for TURN")]
     PortInUse {
         /// The port.
         port: u16,
     },
     /// Ports below 1024 need a privilege.
-    #[error("UDP port {port} may not be used without privileges; choose a port above 1023 for TURN")]
+    #[error("port {port} may not be used without privileges; choose a port above 1023 for TURN")]
     PortNotAllowed {
         /// The port.
         port: u16,
@@ -126,6 +126,11 @@ impl TurnHandle {
         self.command(Command::Revoke(username.to_owned().into()));
     }
 
+    /// Where clients are brought to whose TLS somebody else takes off.
+    pub fn intake(&self) -> Intake {
+        Intake { commands: self.commands.clone(), waker: Arc::clone(&self.waker) }
+    }
+
     /// Frees all allocations at once.
     pub fn clear(&self) {
         self.command(Command::Clear);
@@ -149,6 +154,30 @@ impl TurnHandle {
         if self.commands.send(command).is_ok() {
             let _ = self.waker.wake();
         }
+    }
+}
+
+/// Takes streams of TURN clients.
+#[derive(Clone)]
+pub struct Intake {
+    commands: Sender<Command>,
+    waker: Arc<Waker>,
+}
+
+impl Intake {
+    /// Hands over one end of a pair whose other end carries the bytes of the client. It is closed when there is no
+    /// room, and when the client breaks the protocol.
+    pub fn hand_over(&self, stream: UnixStream, client: SocketAddr, server: SocketAddr) {
+        let five_tuple = FiveTuple::new(client, server, Transport::Tls);
+        if self.commands.send(Command::Stream(stream, five_tuple)).is_ok() {
+            let _ = self.waker.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Intake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Intake(..)")
     }
 }
 

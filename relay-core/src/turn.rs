@@ -1,4 +1,4 @@
-//! A TURN server over UDP (RFC 8656) as a state machine: it moves no byte itself.
+//! A TURN server (RFC 8656), over UDP, TCP and TLS, as a state machine: it moves no byte itself.
 //!
 //! ```text
 //!  client --ChannelData--> handle_client_input --> Forward: out of that relay socket, to that peer
@@ -35,6 +35,7 @@ mod limits;
 mod peer_policy;
 mod refusal;
 mod server;
+mod stream;
 
 #[doc(hidden)]
 pub mod fuzzing;
@@ -51,6 +52,7 @@ pub use limits::{
 pub use peer_policy::{Denied, PeerPolicy};
 pub use refusal::Refusal;
 pub use server::{BindError, Config, Effect, RelayAddresses, Server, Transmit};
+pub use stream::{NotTurn, begins_with_request, message_len};
 
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,11 @@ fn the_corpus_of_peer_inputs_holds() {
     play("turn_peer_input", turn::fuzzing::peer_input);
 }
 
+#[test]
+fn the_corpus_of_streams_holds() {
+    play("turn_stream", turn::fuzzing::stream);
+}
+
 /// One thing that a client, a peer or time does, more often sensible than not.
 fn operation() -> impl Strategy<Value = Vec<u8>> {
     let attribute = (

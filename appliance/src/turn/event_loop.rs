@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,12 +15,13 @@ use base::{Instant, Private, UnixSeconds};
 use mio::{Token, Waker};
 use rand_core::OsRng;
 use relay_core::turn::{
-    Config, Counters, CredentialSecret, Effect, FiveTuple, PeerPolicy, RelayAddresses, Server,
+    Config, Counters, CredentialSecret, Effect, FiveTuple, PeerPolicy, RelayAddresses, Server, message_len,
 };
 
 use super::pace::Pace;
 use super::sockets::{self, Inbound};
-use super::wires::{Source, WAKER, Wires};
+use super::streams::{Fate, READ_BUFFER, Stream, UNUSED};
+use super::wires::{Place, Source, WAKER, Wires};
 use super::{RESCAN, TurnConfig, TurnError, addresses};
 use crate::clocks::Clocks;
 
@@ -32,6 +34,8 @@ const MAX_ERRORS: u32 = 8;
 pub(super) enum Command {
     Revoke(Private<String>),
     Clear,
+    /// A client whose TLS somebody else takes off.
+    Stream(UnixStream, FiveTuple),
     Stop,
 }
 
@@ -49,6 +53,8 @@ pub(super) struct EventLoop {
     /// When to look at the addresses again; nothing before the first time.
     rescan_at: Option<Instant>,
     inbound: Inbound,
+    /// For what comes by streams.
+    room: Vec<u8>,
     pace: Pace,
 }
 
@@ -86,6 +92,7 @@ impl EventLoop {
             clocks,
             rescan_at: None,
             inbound: Inbound::new(),
+            room: vec![0; READ_BUFFER],
         };
         event_loop.follow_addresses()?;
         if event_loop.listening().is_empty() {
@@ -129,12 +136,12 @@ impl EventLoop {
             let mut packets = 0;
             for _ in 0..self.ready.len() {
                 if let Some(token) = self.ready.pop_front() {
-                    packets += self.receive(token, now, wall);
+                    packets += self.serve(token, now, wall);
                 }
             }
             for event in &events {
                 if event.token() != WAKER {
-                    packets += self.receive(event.token(), now, wall);
+                    packets += self.serve(event.token(), now, wall);
                 }
             }
             self.server.handle_timeout(now);
@@ -162,11 +169,103 @@ impl EventLoop {
                     tracing::debug!(freed, "credential revoked");
                 }
                 Command::Clear => self.server.clear(),
+                Command::Stream(stream, five_tuple) => {
+                    // One that there is no room for is closed by being dropped.
+                    let stream = Stream::handed(stream, five_tuple, self.now());
+                    let _ = stream.and_then(|stream| self.wires.open(stream));
+                }
                 Command::Stop => return false,
             }
             self.drain(self.now());
         }
         true
+    }
+
+    /// Does what the socket of `token` is ready for; says how many packets that were.
+    fn serve(&mut self, token: Token, now: Instant, wall: UnixSeconds) -> u64 {
+        match Wires::place(token) {
+            Place::Datagrams => self.receive(token, now, wall),
+            Place::Listener => {
+                self.accept(token, now);
+                0
+            }
+            Place::Stream => self.read(token, now, wall),
+        }
+    }
+
+    /// Takes the streams that wait.
+    fn accept(&mut self, token: Token, now: Instant) {
+        let mut errors = 0;
+        while errors < MAX_ERRORS {
+            match self.wires.accept(token, now) {
+                // Beyond the limit it is closed at once.
+                Ok(stream) => _ = self.wires.open(stream),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => errors += 1,
+            }
+        }
+        // Out of files, most likely: it is looked at again with the next event.
+        self.ready.push_back(token);
+    }
+
+    /// Takes messages from a stream until it is empty or its budget is used up; says how many.
+    fn read(&mut self, token: Token, now: Instant, wall: UnixSeconds) -> u64 {
+        let mut packets = 0;
+        let Some(stream) = self.wires.stream(token) else { return 0 };
+        if stream.write() == Fate::Over {
+            return self.end(token, now);
+        }
+        for _ in 0..BUDGET {
+            let Some(stream) = self.wires.stream(token) else { return packets };
+            let five_tuple = stream.five_tuple;
+            let mut bytes = match stream.read(&mut self.room) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return packets,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => return packets + self.end(token, now),
+            };
+            loop {
+                let Ok(length) = message_len(bytes) else { return packets + self.end(token, now) };
+                let Some((message, rest)) = length.and_then(|length| bytes.split_at_checked(length)) else {
+                    break;
+                };
+                packets += 1;
+                if let Some(forward) = self.server.handle_client_input(message, five_tuple, now, wall) {
+                    self.wires.forward(&forward, message);
+                }
+                drain(&mut self.server, &mut self.wires, now);
+                bytes = rest;
+            }
+            if let Some(stream) = self.wires.stream(token) {
+                stream.keep(bytes);
+            }
+        }
+        self.ready.push_back(token);
+        packets
+    }
+
+    /// Closes a stream and frees what its client had; no packet came of that.
+    fn end(&mut self, token: Token, now: Instant) -> u64 {
+        if let Some(five_tuple) = self.wires.close(token) {
+            self.server.handle_closed(five_tuple);
+            drain(&mut self.server, &mut self.wires, now);
+        }
+        0
+    }
+
+    /// Closes streams that nobody uses.
+    fn close_unused(&mut self, now: Instant) {
+        let mut unused = Vec::new();
+        for (token, stream) in self.wires.streams() {
+            if self.server.has_allocation(&stream.five_tuple, now) {
+                stream.unused_since = now;
+            } else if now.saturating_duration_since(stream.unused_since) >= UNUSED {
+                unused.push(token);
+            }
+        }
+        for token in unused {
+            self.end(token, now);
+        }
     }
 
     /// Takes datagrams from the socket of `token` until it is empty or its budget is used up; says how many.
@@ -214,6 +313,7 @@ impl EventLoop {
     fn follow_addresses(&mut self) -> Result<(), TurnError> {
         let first_time = self.rescan_at.is_none();
         self.rescan_at = Some(self.now() + RESCAN);
+        self.close_unused(self.now());
         let local = addresses::local()?;
         let wanted = wanted(&self.config.listen, &local);
         self.wires.keep_listening(|address| wanted.iter().any(|(wanted, _)| *wanted == address));
@@ -270,6 +370,9 @@ fn drain(server: &mut Server<OsRng>, wires: &mut Wires, now: Instant) {
     loop {
         while let Some(transmit) = server.poll_transmit() {
             wires.answer(transmit.five_tuple, transmit.reply.as_bytes());
+        }
+        while let Some(five_tuple) = wires.poll_broken() {
+            server.handle_closed(five_tuple);
         }
         let Some(effect) = server.poll_effect() else { return };
         match effect {

@@ -4,7 +4,7 @@ use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 
 use mio::event::Source;
-use mio::net::UdpSocket;
+use mio::net::{TcpListener, UdpSocket};
 use mio::{Interest, Registry, Token};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::setsockopt;
@@ -18,6 +18,8 @@ use super::TurnError;
 
 /// Room for datagrams that wait while the thread is busy, as far as the system grants it.
 const SERVER_BUFFER: usize = 4 << 20;
+/// Streams that wait in the kernel.
+const BACKLOG: i32 = 128;
 /// Files that the rest of the daemon needs beside relay sockets.
 const OTHER_FILES: u64 = 1024;
 
@@ -117,6 +119,19 @@ impl Port {
             let _ = self.socket.send_to(bytes, to);
         }
     }
+}
+
+/// Listens for streams at one address. IPv6 sockets carry IPv6 only.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
 }
 
 /// Trains are at least read in pairs, so that one read of a single datagram tells that there is no other.

@@ -1,6 +1,7 @@
 //! The driver over real sockets, on loopback.
 
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
 
 use super::*;
 
@@ -67,4 +68,62 @@ fn what_is_printed_names_no_address() {
     let server = listen_on("127.0.0.1:0").unwrap();
     assert!(!format!("{server:?}").contains("127.0"));
     assert!(TurnConfig::default().listen.iter().all(|address| address.port() == DEFAULT_PORT));
+}
+
+#[test]
+fn a_stream_at_the_same_address_is_answered_message_by_message() {
+    let server = listen_on("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(server.listening()[0]).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    // Three requests, cut where nobody would cut them.
+    let requests = BINDING.repeat(3);
+    for part in [&requests[..7], &requests[7..27], &requests[27..]] {
+        client.write_all(part).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut answers = [0; 96];
+    client.read_exact(&mut answers).unwrap();
+    assert!(answers.chunks(32).all(|answer| answer[..2] == [1, 1] && answer[4..20] == BINDING[4..]));
+    // What is no TURN ends the stream.
+    client.write_all(b"\xFFnothing").unwrap();
+    assert_eq!(client.read(&mut answers).unwrap(), 0);
+    server.shut_down();
+}
+
+#[test]
+fn a_stream_that_was_handed_over_is_served_and_closed_with_the_server() {
+    let server = listen_on("127.0.0.1:0").unwrap();
+    let (mut client, theirs) = UnixStream::pair().unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let somewhere = SocketAddr::from(([192, 0, 2, 1], 443));
+    server.intake().hand_over(theirs, somewhere, somewhere);
+    client.write_all(&BINDING).unwrap();
+    let mut answer = [0; 32];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[..2], [1, 1]);
+    server.shut_down();
+    assert_eq!(client.read(&mut answer).unwrap(), 0);
+}
+
+#[test]
+fn no_address_opens_more_streams_than_its_share() {
+    let server = listen_on("127.0.0.1:0").unwrap();
+    let mut all: Vec<TcpStream> = (0..streams::MAX_STREAMS_PER_SOURCE + 1)
+        .map(|_| TcpStream::connect(server.listening()[0]).unwrap())
+        .collect();
+    let mut last = all.pop().unwrap();
+    last.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    assert_eq!(last.read(&mut [0; 32]).unwrap(), 0, "one too many is closed");
+    // The others are not.
+    let first = &mut all[0];
+    first.write_all(&BINDING).unwrap();
+    first.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    first.read_exact(&mut [0; 32]).unwrap();
+    // Somebody else leaves room.
+    drop(all.pop());
+    std::thread::sleep(Duration::from_millis(100));
+    let mut next = TcpStream::connect(server.listening()[0]).unwrap();
+    next.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    next.write_all(&BINDING).unwrap();
+    next.read_exact(&mut [0; 32]).unwrap();
 }

@@ -1,14 +1,19 @@
-//! All sockets of the TURN thread by their tokens: where datagrams come in, and how they leave.
+//! All sockets of the TURN thread by their tokens: where packets come in, and how they leave.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-
-use mio::{Events, Poll, Token, Waker};
-use relay_core::turn::{Family, FiveTuple, Forward, Out, RelayId};
-
-use super::sockets::Port;
-use super::train::Train;
 use std::time::Duration;
+
+use base::Instant;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+use relay_core::turn::{Family, FiveTuple, Forward, Out, RelayId, Transport};
+
+use super::sockets::{self, Port};
+use super::streams::{Fate, MAX_STREAMS, MAX_STREAMS_PER_SOURCE, Stream};
+use super::train::Train;
+use crate::accept::source;
 
 /// Events taken from the system at once.
 const EVENTS: usize = 1024;
@@ -17,7 +22,22 @@ const MAX_LISTENING: usize = 128;
 /// What wakes the thread for a command.
 pub(super) const WAKER: Token = Token(0);
 const FIRST_LISTENING: usize = 1;
-const FIRST_RELAY: usize = FIRST_LISTENING + MAX_LISTENING;
+const FIRST_LISTENER: usize = FIRST_LISTENING + MAX_LISTENING;
+const FIRST_STREAM: usize = FIRST_LISTENER + MAX_LISTENING;
+const FIRST_RELAY: usize = FIRST_STREAM + MAX_STREAMS;
+/// How often a free port is looked for that both UDP and TCP have.
+const PORT_TRIES: usize = 16;
+
+/// What a token stands for.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    /// A socket for datagrams.
+    Datagrams,
+    /// A socket that gives streams.
+    Listener,
+    /// A stream.
+    Stream,
+}
 
 /// Where a datagram came in.
 #[derive(Clone, Copy)]
@@ -34,6 +54,8 @@ struct Listening {
     /// As it is.
     address: SocketAddr,
     port: Port,
+    /// At the same address, for streams.
+    listener: TcpListener,
 }
 
 struct RelayPort {
@@ -49,11 +71,28 @@ pub(super) struct Wires {
     /// By token: two per slot of the machine, so no more than its limit of allocations.
     relays: Vec<Option<RelayPort>>,
     train: Train,
+    /// By token. At most [`MAX_STREAMS`].
+    streams: Vec<Option<Stream>>,
+    /// One for each stream.
+    by_client: HashMap<FiveTuple, Token>,
+    /// Streams that ended while something was sent on them.
+    broken: Vec<FiveTuple>,
+    /// Messages on their way into a stream.
+    message: Vec<u8>,
 }
 
 impl Wires {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { poll: Poll::new()?, listening: Vec::new(), relays: Vec::new(), train: Train::new() })
+        Ok(Self {
+            poll: Poll::new()?,
+            listening: Vec::new(),
+            relays: Vec::new(),
+            train: Train::new(),
+            streams: Vec::new(),
+            by_client: HashMap::new(),
+            broken: Vec::new(),
+            message: Vec::new(),
+        })
     }
 
     pub(super) fn waker(&self) -> io::Result<Waker> {
@@ -67,6 +106,15 @@ impl Wires {
     /// Waits until a socket has something, a command has come, or the time is over.
     pub(super) fn wait(&mut self, events: &mut Events, time: Option<Duration>) -> io::Result<()> {
         self.poll.poll(events, time)
+    }
+
+    /// What to do about a token.
+    pub(super) const fn place(token: Token) -> Place {
+        match token.0 {
+            FIRST_LISTENER..FIRST_STREAM => Place::Listener,
+            FIRST_STREAM..FIRST_RELAY => Place::Stream,
+            _ => Place::Datagrams,
+        }
     }
 
     /// The socket of a token; none when it was closed meanwhile.
@@ -83,6 +131,14 @@ impl Wires {
     pub(super) fn forward(&mut self, forward: &Forward, received: &[u8]) {
         let token = match &forward.out {
             Out::Relay(relay) => Some(relay_token(*relay)),
+            Out::Server(five_tuple) if five_tuple.transport.is_stream() => {
+                let mut message = std::mem::take(&mut self.message);
+                message.clear();
+                forward.append_to(received, &mut message);
+                self.send_on_stream(*five_tuple, &message, true);
+                self.message = message;
+                return;
+            }
             Out::Server(five_tuple) => self.listening_token(five_tuple.server),
         };
         let Some(token) = token else { return };
@@ -93,6 +149,9 @@ impl Wires {
 
     /// Sends an answer from the address that was asked.
     pub(super) fn answer(&mut self, five_tuple: FiveTuple, bytes: &[u8]) {
+        if five_tuple.transport.is_stream() {
+            return self.send_on_stream(five_tuple, bytes, false);
+        }
         let Some(token) = self.listening_token(five_tuple.server) else { return };
         let way = (token, five_tuple.client);
         self.couple(way, bytes.len());
@@ -107,6 +166,71 @@ impl Wires {
                 port.send(bytes, segment, to);
             }
         });
+    }
+
+    fn send_on_stream(&mut self, five_tuple: FiveTuple, message: &[u8], is_data: bool) {
+        let Some(token) = self.by_client.get(&five_tuple).copied() else { return };
+        if self.stream(token).is_some_and(|stream| stream.send(message, is_data) == Fate::Over) {
+            self.close(token);
+            self.broken.push(five_tuple);
+        }
+    }
+
+    /// The stream of a token; none when it was closed meanwhile.
+    pub(super) fn stream(&mut self, token: Token) -> Option<&mut Stream> {
+        self.streams.get_mut(token.0.checked_sub(FIRST_STREAM)?)?.as_mut()
+    }
+
+    /// All streams, by their tokens.
+    pub(super) fn streams(&mut self) -> impl Iterator<Item = (Token, &mut Stream)> {
+        let all = self.streams.iter_mut().enumerate();
+        all.filter_map(|(index, stream)| Some((Token(FIRST_STREAM + index), stream.as_mut()?)))
+    }
+
+    /// Takes a stream in; none when there are as many as there may be.
+    pub(super) fn open(&mut self, mut stream: Stream) -> io::Result<()> {
+        let free = self.streams.iter().position(Option::is_none);
+        let index = free.unwrap_or(self.streams.len());
+        let from = source(stream.five_tuple.client.ip());
+        let of_source =
+            self.streams.iter().flatten().filter(|other| source(other.five_tuple.client.ip()) == from);
+        if index >= MAX_STREAMS
+            || of_source.count() >= MAX_STREAMS_PER_SOURCE
+            || self.by_client.contains_key(&stream.five_tuple)
+        {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        let token = Token(FIRST_STREAM + index);
+        stream.register(self.poll.registry(), token)?;
+        if index == self.streams.len() {
+            self.streams.push(None);
+        }
+        self.by_client.insert(stream.five_tuple, token);
+        if let Some(place) = self.streams.get_mut(index) {
+            *place = Some(stream);
+        }
+        Ok(())
+    }
+
+    /// Closes a stream; whose it was.
+    pub(super) fn close(&mut self, token: Token) -> Option<FiveTuple> {
+        let stream = self.streams.get_mut(token.0.checked_sub(FIRST_STREAM)?)?.take()?;
+        self.by_client.remove(&stream.five_tuple);
+        Some(stream.five_tuple)
+    }
+
+    /// A stream that ended while something was sent on it.
+    pub(super) fn poll_broken(&mut self) -> Option<FiveTuple> {
+        self.broken.pop()
+    }
+
+    /// The next stream that waits at a listening socket.
+    pub(super) fn accept(&mut self, token: Token, now: Instant) -> io::Result<Stream> {
+        let index = token.0.checked_sub(FIRST_LISTENER);
+        let listening = index.and_then(|index| self.listening.get(index)?.as_ref());
+        let listening = listening.ok_or(io::ErrorKind::WouldBlock)?;
+        let (stream, client): (TcpStream, SocketAddr) = listening.listener.accept()?;
+        Ok(Stream::tcp(stream, FiveTuple::new(client, listening.address, Transport::Tcp), now))
     }
 
     /// Makes room for a datagram of this length.
@@ -175,16 +299,35 @@ impl Wires {
         if index >= MAX_LISTENING {
             return Ok(());
         }
-        let mut port = Port::bind_server(wanted)?;
-        port.register(self.poll.registry(), Token(FIRST_LISTENING + index))?;
+        let (mut port, mut listener) = bind_both(wanted)?;
         let address = port.local_addr()?;
+        port.register(self.poll.registry(), Token(FIRST_LISTENING + index))?;
+        self.poll.registry().register(&mut listener, Token(FIRST_LISTENER + index), Interest::READABLE)?;
         if index == self.listening.len() {
             self.listening.push(None);
         }
         if let Some(place) = self.listening.get_mut(index) {
-            *place = Some(Listening { wanted, address, port });
+            *place = Some(Listening { wanted, address, port, listener });
         }
         Ok(())
+    }
+}
+
+/// Sockets for datagrams and for streams at one address.
+fn bind_both(wanted: SocketAddr) -> io::Result<(Port, TcpListener)> {
+    let mut tries = 0;
+    loop {
+        let port = Port::bind_server(wanted)?;
+        match sockets::listen(port.local_addr()?) {
+            Ok(listener) => return Ok((port, listener)),
+            // Any port will do, as long as both have it.
+            Err(error)
+                if wanted.port() == 0 && error.kind() == io::ErrorKind::AddrInUse && tries < PORT_TRIES =>
+            {
+                tries += 1;
+            }
+            Err(error) => return Err(error),
+        }
     }
 }
 

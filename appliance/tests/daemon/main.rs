@@ -20,3 +20,4 @@ mod session;
 mod start;
 mod stop;
 mod support;
+mod turn;

@@ -208,6 +208,13 @@ impl Daemon {
         self.connect_trusting(&self.state().join("ca.crt"), name, versions).await
     }
 
+    /// As [`Daemon::connect`], with an application protocol (RFC 7301).
+    pub(crate) async fn connect_for(&self, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut config = self.trusting(&self.state().join("ca.crt"), &[&version::TLS13]);
+        config.alpn_protocols = vec![protocol.to_vec()];
+        self.connect_with(config, "bulle.local").await
+    }
+
     /// As [`Daemon::connect_as`], with another authority.
     pub(crate) async fn connect_trusting(
         &self,
@@ -215,14 +222,21 @@ impl Daemon {
         name: &str,
         versions: &[&'static SupportedProtocolVersion],
     ) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_with(self.trusting(ca, versions), name).await
+    }
+
+    fn trusting(&self, ca: &Path, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
         let pem = std::fs::read(ca).expect("the authority");
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(&pem).expect("PEM")).expect("a root");
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(versions)
             .expect("versions")
             .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_no_client_auth()
+    }
+
+    async fn connect_with(&self, config: ClientConfig, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(("127.0.0.1", self.https)).await?;
         let name = ServerName::try_from(name.to_owned()).expect("a name");
         TlsConnector::from(Arc::new(config)).connect(name, stream).await

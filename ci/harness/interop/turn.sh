@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# STUN and TURN of the box, asked by the tools of another implementation (coturn): over IPv4 and IPv6, by channel and
-# by Send indication, client to client and client to peer, and refused where they must be.
+# STUN and TURN of the box, asked by the tools of another implementation (coturn): over IPv4 and IPv6, UDP and TCP, by
+# channel and by Send indication, client to client and client to peer, and refused where they must be.
 #
 #   ci/build tools
 #   ci/in e2e bash /ws/ci/harness/interop/turn.sh
@@ -116,6 +116,10 @@ start peer-by-send-v4 "${client[@]}" -u g -s -e 10.77.0.3 10.77.0.1
 start peer-by-send-v6 "${client[@]}" -u h -x -s -e fd77::3 fd77::1
 start v6-relay-for-a-v4-client "${client[@]}" -u i -x -e fd77::3 10.77.0.1
 start v4-relay-for-a-v6-client "${client[@]}" -u j -X -e 10.77.0.3 fd77::1
+start client-to-client-by-channel-tcp "${client[@]}" -u aa -y -t 10.77.0.1
+start client-to-client-by-send-tcp-v6 "${client[@]}" -u ab -y -t -s -x fd77::1
+start peer-by-channel-tcp "${client[@]}" -u ac -t -e 10.77.0.3 10.77.0.1
+start peer-by-send-tcp-odd-lengths "${client[@]}" -u ad -t -s -l 101 -e 10.77.0.3 10.77.0.1
 start refreshes-and-repeated-requests "${client[@]}" -u l -y -G 10.77.0.1
 start odd-lengths-are-padded "${client[@]}" -u m -y -s -l 101 10.77.0.1
 start large-messages "${client[@]}" -u n -y -l 1200 10.77.0.1
@@ -134,7 +138,8 @@ start client-that-vanishes "${client[@]}" -u x -y -B 10.77.0.1
 expect_text binding-v4 'UDP reflexive addr: 10.77.0.2:'
 expect_text binding-v6 'UDP reflexive addr: fd77::2:'
 for name in client-to-client-by-{channel,send}-v{4,6} peer-by-{channel,send}-v{4,6} \
-    v6-relay-for-a-v4-client v4-relay-for-a-v6-client refreshes-and-repeated-requests odd-lengths-are-padded large-messages seven-clients-fifty-messages; do
+    v6-relay-for-a-v4-client v4-relay-for-a-v6-client refreshes-and-repeated-requests odd-lengths-are-padded large-messages seven-clients-fifty-messages \
+    client-to-client-by-channel-tcp client-to-client-by-send-tcp-v6 peer-by-channel-tcp peer-by-send-tcp-odd-lengths; do
     expect_no_loss "$name"
 done
 for name in wrong-password wrong-secret expired-credential; do
@@ -158,7 +163,7 @@ expect_text binding-after-all-that 'UDP reflexive addr: 10.77.0.2:'
 start busy-port true
 wait "${jobs[busy-port]}"
 on box "$server" 10.77.0.1:3478 "$secret" </dev/null >"$work/busy-port" 2>&1 3>&- && good=0 || good=1
-grep -q 'UDP port 3478 is taken by another program' "$work/busy-port" || good=0
+grep -q 'port 3478 is taken by another program' "$work/busy-port" || good=0
 verdict busy-port "$good"
 
 # The server counts what it did, and says nothing else.

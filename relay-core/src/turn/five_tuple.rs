@@ -9,6 +9,20 @@ use core::net::{IpAddr, SocketAddr};
 pub enum Transport {
     /// Datagrams.
     Udp,
+    /// A stream.
+    Tcp,
+    /// A stream inside TLS.
+    Tls,
+}
+
+impl Transport {
+    /// Whether messages follow one another without borders of their own; see [`message_len`](super::message_len).
+    pub const fn is_stream(self) -> bool {
+        match self {
+            Self::Udp => false,
+            Self::Tcp | Self::Tls => true,
+        }
+    }
 }
 
 /// "The five-tuple uniquely identifies this communication stream" (RFC 8656, section 2.2).
@@ -25,7 +39,12 @@ pub struct FiveTuple {
 impl FiveTuple {
     /// A client over UDP. IPv4 addresses in IPv6 clothes are undressed.
     pub fn udp(client: SocketAddr, server: SocketAddr) -> Self {
-        Self { client: canonical(client), server: canonical(server), transport: Transport::Udp }
+        Self::new(client, server, Transport::Udp)
+    }
+
+    /// A client over any transport. IPv4 addresses in IPv6 clothes are undressed.
+    pub fn new(client: SocketAddr, server: SocketAddr, transport: Transport) -> Self {
+        Self { client: canonical(client), server: canonical(server), transport }
     }
 
     /// The client's address, or its network where a device has a whole network of addresses.

@@ -84,6 +84,9 @@ impl Forward {
     ) -> Option<Self> {
         let length = u16::try_from(payload.len()).ok()?;
         let mut forward = Self::to_client(client, payload);
+        if client.transport.is_stream() {
+            forward.padding = usize::from(length).next_multiple_of(4) - usize::from(length);
+        }
         forward.push(&number.get().to_be_bytes());
         forward.push(&length.to_be_bytes());
         debug_assert_eq!(forward.header_len, CHANNEL_HEADER_LEN);

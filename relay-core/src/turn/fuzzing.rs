@@ -9,7 +9,7 @@ use stun_types::attribute::{AttributeStaticType, Nonce, Realm, Username};
 
 use super::{
     Config, CredentialSecret, Credentials, Effect, FiveTuple, Forward, MAX_GROWTH, Out, PeerPolicy,
-    RelayAddresses, RelayId, Server,
+    RelayAddresses, RelayId, Server, message_len,
 };
 use crate::stun::{HashAlgorithm, IntegrityKey, MAX_REPLY, Message, Reply};
 
@@ -201,6 +201,26 @@ pub fn peer_input(data: &[u8]) {
     if let Some(number) = super::ChannelNumber::new(0x4000) {
         check(data, Forward::channel_data(world.five_tuple, number, 0..data.len()));
     }
+}
+
+/// Whatever a stream carries, it is cut into whole messages that the server can look at, or it ends.
+pub fn stream(data: &[u8]) {
+    let mut world = World::new();
+    world.five_tuple.transport = super::Transport::Tcp;
+    let mut rest = data;
+    while let Ok(Some(length)) = message_len(rest) {
+        assert!((4..=super::MAX_DATAGRAM).contains(&length) && length.is_multiple_of(4));
+        let Some((message, next)) = rest.split_at_checked(length) else { break };
+        let forward = world.server.handle_client_input(message, world.five_tuple, world.now, WALL);
+        check(message, forward);
+        while let Some(transmit) = world.server.poll_transmit() {
+            // What is sent on the stream can be told apart by whoever reads it.
+            let reply = transmit.reply.as_bytes();
+            assert_eq!(message_len(reply), Ok(Some(reply.len())));
+        }
+        rest = next;
+    }
+    world.server.handle_closed(world.five_tuple);
 }
 
 /// What is forwarded can be written, and is no longer than said.

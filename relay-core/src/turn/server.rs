@@ -252,6 +252,19 @@ impl<R: RngCore + CryptoRng> Server<R> {
         self.remove_where(|allocation| allocation.credential == credential)
     }
 
+    /// The stream that a client came by has ended, and with it the allocation that it made there
+    /// (RFC 8656, section 5).
+    pub fn handle_closed(&mut self, five_tuple: FiveTuple) {
+        if let Some(id) = self.by_five_tuple.get(&five_tuple).copied() {
+            self.remove(id);
+        }
+    }
+
+    /// Whether that client has an allocation.
+    pub fn has_allocation(&self, five_tuple: &FiveTuple, now: Instant) -> bool {
+        self.find(five_tuple, now).is_some()
+    }
+
     /// Frees all allocations.
     pub fn clear(&mut self) {
         self.remove_where(|_| true);

@@ -149,3 +149,24 @@ fn nothing_identifying_is_printed() {
         "{printed}"
     );
 }
+
+// RFC 8656, 12.5: over a stream every message is padded, and it ends with the stream.
+#[test]
+fn over_a_stream_data_is_padded_and_the_allocation_ends_with_it() {
+    let mut world = World::new();
+    let mut client = Client::new(&mut world, PHONE);
+    client.five_tuple.transport = Transport::Tcp;
+    let relayed = client.allocate(&mut world);
+    assert_eq!(code(&client.bind(&mut world, 0x4000, address(PEER))), None);
+    for length in 0..9 {
+        let sent = world.peer(&vec![7; length], address(PEER), relayed).unwrap();
+        assert_eq!(message_len(&sent), Ok(Some(sent.len())));
+        assert_eq!(sent.get(..4), Some(&[0x40, 0, 0, u8::try_from(length).unwrap()][..]));
+    }
+    // The same addresses over UDP are another client.
+    let over_udp = FiveTuple { transport: Transport::Udp, ..client.five_tuple };
+    world.server.handle_closed(over_udp);
+    assert_eq!(world.bound.len(), 1);
+    world.server.handle_closed(client.five_tuple);
+    assert!(world.drain().is_empty() && world.bound.is_empty());
+}
