@@ -94,7 +94,7 @@ sandbox_as_root() {
 # Root in a world of its own: every capability, and no interface but loopback, so that scenarios
 # can build whatever network they need and nothing can leave it. NET=1 shares the host's network.
 sandbox_e2e() {
-    local net=$2 modules image
+    local net=$2 modules image peers
     sandbox_base "$1"
     SANDBOX+=(--cap-add ALL --tmpfs /etc/netns --bind /sys /sys)
     [[ ! -e /dev/net/tun ]] || SANDBOX+=(--dev-bind /dev/net/tun /dev/net/tun)
@@ -108,6 +108,9 @@ sandbox_e2e() {
     [[ ! -d $image ]] || SANDBOX+=(--ro-bind "$image" /image --dev /image/dev --proc /image/proc --tmpfs /image/tmp --tmpfs /image/var/tmp --bind "$TOP" /image/ws)
     [[ ! -d $image || ! -d $CACHE/debs ]] || SANDBOX+=(--ro-bind "$CACHE/debs" /image/debs)
     [[ ! -d $image || ! -e /dev/net/tun ]] || SANDBOX+=(--dev-bind /dev/net/tun /image/dev/net/tun)
+    # What benches compare us with: `chroot /peers turnserver`.
+    peers=$(root_path peers)
+    [[ ! -d $peers ]] || SANDBOX+=(--ro-bind "$peers" /peers --dev /peers/dev --proc /peers/proc --tmpfs /peers/tmp --tmpfs /peers/run)
     modules=$(node_modules_path)
     [[ -z $modules || ! -d $modules ]] || SANDBOX+=(--ro-bind "$modules" /ws/ci/harness/node_modules)
     # bubblewrap shows /proc/sys read-only; scenarios set ip_forward and the like in their own

@@ -6,6 +6,7 @@ mod idle_session;
 mod memory;
 mod page_weight;
 mod the_box;
+mod turn;
 
 use anyhow::Result;
 
@@ -22,13 +23,31 @@ pub struct Effort {
     pub phones: usize,
     /// How long the box in the virtual machine is watched.
     pub operation_s: u32,
+    /// Packets of one measurement of the TURN bench at saturation.
+    pub packets: u64,
+    /// Seconds of one at a pace.
+    pub seconds: u32,
 }
 
 impl Effort {
     /// As published.
-    pub const FULL: Self = Self { rounds: 5, sessions: [2000, 5000], phones: 200, operation_s: 600 };
+    pub const FULL: Self = Self {
+        rounds: 5,
+        sessions: [2000, 5000],
+        phones: 200,
+        operation_s: 600,
+        packets: 400_000,
+        seconds: 5,
+    };
     /// To see that the benches themselves work.
-    pub const QUICK: Self = Self { rounds: 1, sessions: [100, 200], phones: 10, operation_s: 60 };
+    pub const QUICK: Self = Self {
+        rounds: 1,
+        sessions: [100, 200],
+        phones: 10,
+        operation_s: 60,
+        packets: 10_000,
+        seconds: 1,
+    };
 }
 
 /// One bench.
@@ -88,5 +107,8 @@ pub const ALL: &[Bench] = &[
         name: "box-operation",
         about: "memory of the booted box in QEMU, and what it writes to its card while phones talk",
         run: the_box::operation,
+        name: "turn",
+        about: "CPU per relayed packet and per allocation, delay and loss, beside coturn and a bare forwarder",
+        run: turn::run,
     },
 ];

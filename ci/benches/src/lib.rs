@@ -7,8 +7,10 @@
 
 pub mod benches;
 pub mod http;
+pub mod netns;
 pub mod node;
 pub mod pki;
 pub mod process;
 pub mod report;
 pub mod sessions;
+pub mod turn;

@@ -1,0 +1,5 @@
+//! Packets through a TURN server, and through what is cheaper than any: a bare forwarder.
+
+pub mod client;
+pub mod flows;
+pub mod servers;

@@ -1,0 +1,155 @@
+//! The servers, each on the first processor: the client has the other one for itself.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio_tungstenite::tungstenite::Message;
+use wire::{ClientFrame, NodeFrame};
+
+use super::client::Login;
+use crate::netns::SERVER;
+use crate::node::{self, Node};
+use crate::process::Server;
+
+/// Where all of them listen.
+pub const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(SERVER), 3478);
+/// Allocations that one login of ours may have.
+const ALLOCATIONS_PER_LOGIN: usize = 16;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `bulle serve`.
+    Bulle,
+    /// The limit: no TURN at all, packets by batches.
+    Forwarder,
+    /// The limit for bursts: the same with trains (GRO and GSO).
+    TrainForwarder,
+    /// coturn as it comes.
+    Coturn,
+    /// coturn with one socket for all peers, and trains.
+    CoturnMultiplex,
+}
+
+impl Kind {
+    /// In figures.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bulle => "bulle",
+            Self::Forwarder => "forwarder",
+            Self::TrainForwarder => "train-forwarder",
+            Self::Coturn => "coturn",
+            Self::CoturnMultiplex => "coturn-multiplex",
+        }
+    }
+
+    /// Whether it speaks TURN.
+    pub const fn is_turn(self) -> bool {
+        !matches!(self, Self::Forwarder | Self::TrainForwarder)
+    }
+}
+
+/// A server that runs, and who may use it.
+#[derive(Debug)]
+pub struct Running {
+    /// The process.
+    pub server: Server,
+    /// Enough of them.
+    pub logins: Vec<Login>,
+    // Its files go with it.
+    _node: Option<Node>,
+}
+
+impl Running {
+    /// Starts one, for so many allocations.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start(kind: Kind, allocations: usize, runtime: &tokio::runtime::Runtime) -> Result<Self> {
+        let running = match kind {
+            Kind::Bulle => {
+                let node = Node::new("turn", SERVER, true)?;
+                let server = node.start_ready()?;
+                let wanted = allocations.div_ceil(ALLOCATIONS_PER_LOGIN);
+                let logins = runtime.block_on(logins(&node, wanted))?;
+                Self { server, logins, _node: Some(node) }
+            }
+            Kind::Forwarder | Kind::TrainForwarder => {
+                let mut command = Command::new(node::beside("bare-forwarder"));
+                command.arg(ADDRESS.to_string());
+                if kind == Kind::TrainForwarder {
+                    command.arg("--trains");
+                }
+                let mut server = Server::start(&mut command)?;
+                server.wait_for_line("ready")?;
+                Self { server, logins: Vec::new(), _node: None }
+            }
+            Kind::Coturn | Kind::CoturnMultiplex => {
+                let mut command = Command::new("chroot");
+                command.args(["/peers", "turnserver", "-n", "--relay-threads=1", "--lt-cred-mech"]);
+                command.args(["--realm=bench", "--user=bench:bench", "--no-tls", "--no-dtls", "--no-cli"]);
+                command.args(["--log-file=/dev/null", "--pidfile=/run/turnserver.pid", "--min-port=20000"]);
+                command.args([&format!("--listening-ip={SERVER}"), &format!("--relay-ip={SERVER}")]);
+                command.arg(format!("--allowed-peer-ip={SERVER}"));
+                if kind == Kind::CoturnMultiplex {
+                    command.args(["--multiplex-peer", "--udp-gso"]);
+                }
+                let server = Server::start(&mut command)?;
+                std::thread::sleep(Duration::from_millis(1500));
+                let login = Login { name: "bench".to_owned(), password: "bench".to_owned() };
+                Self { server, logins: vec![login], _node: None }
+            }
+        };
+        let pid = running.server.pid().to_string();
+        let pinned = Command::new("taskset").args(["--all-tasks", "--pid", "1", &pid]).output()?;
+        ensure!(pinned.status.success(), "{}: cannot be pinned to a processor", kind.name());
+        Ok(running)
+    }
+
+    /// The login of the allocation with this number.
+    ///
+    /// # Errors
+    /// When there are fewer.
+    pub fn login(&self, number: usize) -> Result<&Login> {
+        let index = if self.logins.len() == 1 { 0 } else { number / ALLOCATIONS_PER_LOGIN };
+        self.logins.get(index).context("too few logins")
+    }
+}
+
+/// What clients are given in their sessions.
+async fn logins(node: &Node, count: usize) -> Result<Vec<Login>> {
+    let mut session = node.client().await?.open().await?;
+    let mut logins = Vec::new();
+    while let Some(message) = session.next().await {
+        let Message::Binary(bytes) = message? else { continue };
+        let frame = NodeFrame::decode(&bytes)?;
+        if let NodeFrame::Credentials { username, password, .. } = frame {
+            logins.push(Login { name: username.to_string(), password: password.to_string() });
+        } else {
+            ensure!(matches!(frame, NodeFrame::Welcome { .. }), "no credentials");
+        }
+        if logins.len() == count {
+            return Ok(logins);
+        }
+        let mut frame = Vec::new();
+        ClientFrame::RequestCredentials { req: u32::try_from(logins.len())? }.encode(&mut frame);
+        session.send(Message::Binary(frame.into())).await?;
+    }
+    bail!("the session ended")
+}
+
+/// Whether coturn can be had.
+pub fn coturn_version() -> Option<String> {
+    let output = Command::new("chroot").args(["/peers", "turnserver", "--version"]).output().ok()?;
+    let said = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&said).split_whitespace().next().map(|version| format!("coturn {version}"))
+}
+
+/// Any address of the other network, by turns.
+pub const fn client_address(number: usize) -> Ipv4Addr {
+    let first = crate::netns::FIRST_CLIENT.to_bits();
+    Ipv4Addr::from_bits(first + (number % crate::netns::CLIENTS as usize) as u32)
+}
