@@ -40,14 +40,8 @@ impl Effort {
         seconds: 5,
     };
     /// To see that the benches themselves work.
-    pub const QUICK: Self = Self {
-        rounds: 1,
-        sessions: [100, 200],
-        phones: 10,
-        operation_s: 60,
-        packets: 10_000,
-        seconds: 1,
-    };
+    pub const QUICK: Self =
+        Self { rounds: 1, sessions: [100, 200], phones: 10, operation_s: 60, packets: 10_000, seconds: 1 };
 }
 
 /// One bench.
@@ -107,6 +101,8 @@ pub const ALL: &[Bench] = &[
         name: "box-operation",
         about: "memory of the booted box in QEMU, and what it writes to its card while phones talk",
         run: the_box::operation,
+    },
+    Bench {
         name: "turn",
         about: "CPU per relayed packet and per allocation, delay and loss, beside coturn and a bare forwarder",
         run: turn::run,

@@ -9,6 +9,7 @@ pub mod benches;
 pub mod http;
 pub mod netns;
 pub mod node;
+pub mod peers;
 pub mod pki;
 pub mod process;
 pub mod report;

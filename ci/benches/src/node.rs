@@ -20,7 +20,15 @@ impl Scratch {
     /// # Errors
     /// When it cannot be made.
     pub fn new(name: &str) -> Result<Self> {
-        let dir = std::env::temp_dir().join(format!("bulle-bench-{}-{name}", std::process::id()));
+        Self::below(&std::env::temp_dir(), name)
+    }
+
+    /// The same below another directory.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn below(parent: &Path, name: &str) -> Result<Self> {
+        let dir = parent.join(format!("bulle-bench-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir)?;
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;

@@ -10,6 +10,7 @@ use phones::usage;
 
 use super::Effort;
 use crate::node::{self, Node, Scratch};
+use crate::peers;
 use crate::pki;
 use crate::process::Server;
 use crate::report::{Report, version};
@@ -49,27 +50,27 @@ struct Peer {
 pub(super) fn run(effort: Effort, report: &mut Report) -> Result<()> {
     let open_files = usage::raise_open_files();
     report.note("open_files", open_files);
-    let mut peers = vec![Peer { name: "bulle", rounds: vec![] }, Peer { name: "bare", rounds: vec![] }];
+    let mut measured = vec![Peer { name: "bulle", rounds: vec![] }, Peer { name: "bare", rounds: vec![] }];
     report.note("bulle", version(&node::program().to_string_lossy(), &["--version"]));
     report.note("bare", "tokio-tungstenite and rustls, 4 KiB buffers, boxed handshakes");
-    for (name, arguments) in [("mosquitto", ["-h"]), ("nats-server", ["--version"])] {
-        match version(name, &arguments) {
+    for (name, argument) in [("mosquitto", "-h"), ("nats-server", "--version")] {
+        match peers::version(name, argument) {
             Some(version) => {
                 report.note(name, version);
-                peers.push(Peer { name, rounds: vec![] });
+                measured.push(Peer { name, rounds: vec![] });
             }
             None => report.note(name, "not installed, not measured"),
         }
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for round in 1..=effort.rounds {
-        for peer in &mut peers {
+        for peer in &mut measured {
             println!("idle-session    round {round} of {}: {}", effort.rounds, peer.name);
             let found = measure(peer.name, effort, &runtime).with_context(|| peer.name.to_owned())?;
             peer.rounds.push(found);
         }
     }
-    tell(&peers, effort, report);
+    tell(&measured, effort, report);
     Ok(())
 }
 
@@ -134,26 +135,33 @@ fn measure(name: &str, effort: Effort, runtime: &tokio::runtime::Runtime) -> Res
             watch(&server, &Protocol::Bare, address, effort, runtime)
         }
         "mosquitto" => {
+            let scratch = Scratch::below(&peers::shared(), name)?;
+            let files = pki::make(scratch.path())?;
             let settings = format!(
                 "user root\npersistence false\nallow_anonymous true\nmax_connections -1\nlog_dest none\n\
                  listener {port} 127.0.0.1\nprotocol websockets\ncertfile {}\nkeyfile {}\n",
-                files.certificate.display(),
-                files.key.display()
+                peers::seen_from_inside(&files.certificate)?.display(),
+                peers::seen_from_inside(&files.key)?.display()
             );
             let file = scratch.path().join("mosquitto.conf");
             fs::write(&file, settings)?;
-            let server = Server::start(Command::new("mosquitto").arg("-c").arg(file))?;
+            let file = peers::seen_from_inside(&file)?;
+            let server = Server::start(peers::command("mosquitto").arg("-c").arg(file))?;
             watch(&server, &Protocol::Mqtt, address, effort, runtime)
         }
         _ => {
+            let scratch = Scratch::below(&peers::shared(), name)?;
+            let files = pki::make(scratch.path())?;
             let settings = format!(
                 "host: 127.0.0.1\nport: -1\nmax_connections: 65536\n\
                  websocket {{ host: 127.0.0.1, port: {port}, tls {{ cert_file: {:?}, key_file: {:?} }} }}\n",
-                files.certificate, files.key
+                peers::seen_from_inside(&files.certificate)?,
+                peers::seen_from_inside(&files.key)?
             );
             let file = scratch.path().join("nats.conf");
             fs::write(&file, settings)?;
-            let server = Server::start(Command::new("nats-server").arg("-c").arg(file))?;
+            let file = peers::seen_from_inside(&file)?;
+            let server = Server::start(peers::command("nats-server").arg("-c").arg(file))?;
             watch(&server, &Protocol::Nats, address, effort, runtime)
         }
     }

@@ -11,10 +11,11 @@ use phones::usage::{median, raise_open_files};
 use super::Effort;
 use crate::netns::Netns;
 use crate::node;
+use crate::peers;
 use crate::report::{Report, version};
 use crate::turn::client::Allocation;
 use crate::turn::flows::{self, Flow, Outcome};
-use crate::turn::servers::{ADDRESS, Kind, Running, client_address, coturn_version};
+use crate::turn::servers::{ADDRESS, Kind, Running, client_address};
 
 /// Flows of the measurements at saturation and at a pace.
 const FLOWS: usize = 100;
@@ -32,7 +33,7 @@ pub(super) fn run(effort: Effort, report: &mut Report) -> Result<()> {
     raise_open_files();
     report.note("bulle", version(&node::program().to_string_lossy(), &["--version"]));
     let mut kinds = vec![Kind::Bulle, Kind::Forwarder, Kind::TrainForwarder];
-    if let Some(version) = coturn_version() {
+    if let Some(version) = peers::version("turnserver", "--version") {
         report.note("coturn", version);
         kinds.extend([Kind::Coturn, Kind::CoturnMultiplex]);
     } else {

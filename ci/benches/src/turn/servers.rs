@@ -12,6 +12,7 @@ use wire::{ClientFrame, NodeFrame};
 use super::client::Login;
 use crate::netns::SERVER;
 use crate::node::{self, Node};
+use crate::peers;
 use crate::process::Server;
 
 /// Where all of them listen.
@@ -88,8 +89,8 @@ impl Running {
                 Self { server, logins: Vec::new(), _node: None }
             }
             Kind::Coturn | Kind::CoturnMultiplex => {
-                let mut command = Command::new("chroot");
-                command.args(["/peers", "turnserver", "-n", "--relay-threads=1", "--lt-cred-mech"]);
+                let mut command = peers::command("turnserver");
+                command.args(["-n", "--relay-threads=1", "--lt-cred-mech"]);
                 command.args(["--realm=bench", "--user=bench:bench", "--no-tls", "--no-dtls", "--no-cli"]);
                 command.args(["--log-file=/dev/null", "--pidfile=/run/turnserver.pid", "--min-port=20000"]);
                 command.args([&format!("--listening-ip={SERVER}"), &format!("--relay-ip={SERVER}")]);
@@ -139,13 +140,6 @@ async fn logins(node: &Node, count: usize) -> Result<Vec<Login>> {
         session.send(Message::Binary(frame.into())).await?;
     }
     bail!("the session ended")
-}
-
-/// Whether coturn can be had.
-pub fn coturn_version() -> Option<String> {
-    let output = Command::new("chroot").args(["/peers", "turnserver", "--version"]).output().ok()?;
-    let said = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&said).split_whitespace().next().map(|version| format!("coturn {version}"))
 }
 
 /// Any address of the other network, by turns.
