@@ -14,6 +14,8 @@ use std::fmt::Write as _;
 
 /// Ports of services for everybody.
 const WEB: &str = "{ 80, 443 }";
+/// The same and TURN by streams, where calls are relayed.
+const STREAMS: &str = "{ 80, 443, 3478 }";
 /// STUN and TURN, and the relayed addresses of `turn.ports`.
 const CALLS: &str = "{ 3478, 61000-65535 }";
 /// Sources whose rate is watched; further ones are let through unwatched.
@@ -139,7 +141,7 @@ fn bubble_in(bubble: &Bubble) -> String {
          udp sport 68 udp dport 67 limit rate 100/second burst 200 packets accept\n\
          ip saddr != {v4} drop\n\
          ip6 saddr != {{ {v6}, fe80::/10 }} drop\n\
-         tcp dport {WEB} jump web\n\
+         tcp dport {STREAMS} jump web\n\
          udp dport {CALLS} accept\n\
          meta l4proto {{ tcp, udp }} th dport 53 update @ask4 {{ ip saddr limit rate over 100/second burst 300 packets }} drop\n\
          meta l4proto {{ tcp, udp }} th dport 53 update @ask6 {{ ip6 saddr limit rate over 100/second burst 300 packets }} drop\n\
@@ -156,7 +158,7 @@ fn bubble_in(bubble: &Bubble) -> String {
 }
 
 const BUBBLE_OUT: &str = "\
-tcp sport { 53, 80, 443 } accept
+tcp sport { 53, 80, 443, 3478 } accept
 meta l4proto tcp tcp flags & rst == rst accept
 udp sport 67 udp dport 68 accept
 udp sport { 53, 3478, 61000-65535 } accept";
@@ -165,7 +167,8 @@ fn cable_in(cable: &Cable) -> String {
     let mut text = format!(
         "udp sport 67 udp dport 68 accept\n\
          ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept\n\
-         tcp dport {WEB} jump web"
+         tcp dport {} jump web",
+        if cable.serves { STREAMS } else { WEB },
     );
     if cable.serves {
         let _ = write!(
@@ -183,8 +186,9 @@ fn cable_in(cable: &Cable) -> String {
 }
 
 fn cable_out(cable: &Cable) -> String {
-    let mut text = String::from(
-        "tcp sport { 80, 443 } accept\nudp sport 68 udp dport 67 accept\nudp sport 546 udp dport 547 accept",
+    let mut text = format!(
+        "tcp sport {} accept\nudp sport 68 udp dport 67 accept\nudp sport 546 udp dport 547 accept",
+        if cable.serves { STREAMS } else { WEB },
     );
     if cable.serves {
         text.push_str("\nudp sport { 3478, 5353, 61000-65535 } accept\nudp dport 123 accept");
