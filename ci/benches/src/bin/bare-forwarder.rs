@@ -4,6 +4,7 @@
 //!
 //! A client says once where its datagrams go (a zero byte and the address), and is told where its peer reaches it.
 //! With `--trains` whole trains are taken and given (GRO, GSO), else batches of datagrams.
+#![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a command that speaks to its caller")]
 
 use std::collections::HashMap;
