@@ -1,23 +1,13 @@
 import json
 import os
-import tempfile
-import unittest
-from pathlib import Path
-from unittest import mock
 
 from image import board, disk
 from image.common import Fault, run
 
+from .folder import InFolder
 
-class Disk(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.base = Path(folder.name)
-        patch = mock.patch.dict(os.environ, {"SOURCE_DATE_EPOCH": "1700000000"})
-        patch.start()
-        self.addCleanup(patch.stop)
 
+class Disk(InFolder):
     def rows(self, chosen):
         rows = disk.partitions(chosen)
         for row in rows:

@@ -1,25 +1,13 @@
-import os
-import tempfile
-import unittest
-from pathlib import Path
-from unittest import mock
-
 from image import board, disk, firmware
 from image.common import Fault
+
+from .folder import InFolder
 
 AUTOBOOT = "[all]\ntryboot_a_b=1\nboot_partition=2\n[tryboot]\nboot_partition=3\n"
 CONFIG = "[all]\nkernel=vmlinuz\ninitramfs initrd followkernel\ncmdline=cmdline.txt\n"
 
 
-class Firmware(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.base = Path(folder.name)
-        patch = mock.patch.dict(os.environ, {"SOURCE_DATE_EPOCH": "1700000000"})
-        patch.start()
-        self.addCleanup(patch.stop)
-
+class Firmware(InFolder):
     def card(self, first=None, second=None, third=None):
         """A card with these texts on its FAT partitions."""
         chosen, out = board.load("rpi5"), self.base / "card.img"

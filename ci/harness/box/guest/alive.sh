@@ -10,12 +10,9 @@ CARD=/host/boot/bulle/JOIN.TXT
 AUTHORITY='' CLAIMED='' KEY='' WORD='' SAID='' QUIET=''
 [[ ! -e expected ]] || . ./expected
 
-check "the box comes up" until_true 150 box systemctl is-active --quiet bulle-box bulle
-value up_s "$(uptime_s)"
-serves() { curl --silent --fail --max-time 5 --insecure -o /dev/null https://127.0.0.1/; }
+comes_up 150
 check "it serves its page" until_true 30 serves
 check "its data is on the disk" grep -q ' /host/data ext4 ro' /proc/self/mounts
-status() { box /usr/bin/bulle box status; }
 authority() { curl --silent --max-time 5 -o /tmp/ca.crt http://127.0.0.1/ca.crt && fingerprint /tmp/ca.crt; }
 [[ -z $WORD ]] || check "the initrd says: $WORD" same "$(cat /run/bulle-start/data)" "$WORD"
 [[ -z $SAID ]] || check "it says: $SAID" until_true 30 grep -qF "$SAID" <(status)

@@ -7,8 +7,7 @@ cd /test || exit 1
 . ./lib.sh
 CARD=/host/boot/bulle/JOIN.TXT
 
-check "the box comes up" until_true 240 box systemctl is-active --quiet bulle-box bulle
-value up_s "$(uptime_s)"
+comes_up 240
 check "it is arm64" same "$(uname -m)" aarch64
 check "the root file system is verified" grep -q '^/dev/mapper/root /host ' /proc/self/mounts
 check "the card is there" until_true 60 test -s "$CARD"

@@ -5,7 +5,7 @@ cd /test || exit 1
 . ./lib.sh
 CARD=/host/boot/bulle/JOIN.TXT
 
-check "the box comes up" until_true 120 box systemctl is-active --quiet bulle-box bulle
+comes_up 120
 check "the card names the line" until_true 30 grep -qE 'line 3' "$CARD"
 check "the card names the key" grep -q 'mod' "$CARD"
 check "the status names the line" grep -q 'line 3' <(box /usr/bin/bulle box status)
@@ -13,7 +13,6 @@ screen() { tr '\0' ' ' </dev/vcs1 | grep -q 'line 3'; }
 check "the screen names the line" screen
 no_access_point() { ! iw dev | grep -q 'type AP'; }
 check "no Wi-Fi is raised" no_access_point
-serves() { curl --silent --fail --max-time 5 --insecure -o /dev/null https://127.0.0.1/; }
 check "it serves its page" until_true 30 serves
 check "no unit has failed" no_failed_unit
 echo end

@@ -12,8 +12,7 @@ has_none() { local found; found=$(ip -o addr show dev "$1"); [[ -z $found ]] || 
 plugged() { [[ $(cat "/sys/class/net/$1/carrier") == 1 ]]; }
 unplugged() { [[ $(cat "/sys/class/net/$1/carrier") == 0 ]]; }
 
-check "the box comes up" until_true 120 box systemctl is-active --quiet bulle-box bulle
-value up_s "$(uptime_s)"
+comes_up 120
 check "there are two sockets" test -e /sys/class/net/eth0 -a -e /sys/class/net/eth1
 check "the first one is empty" until_true 20 unplugged eth0
 check "the box uses the one with the cable" until_true 60 has_address eth1

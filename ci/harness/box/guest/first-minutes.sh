@@ -6,9 +6,7 @@ cd /test || exit 1
 PATH=/test/bin:$PATH
 CARD=/host/boot/bulle/JOIN.TXT
 
-check "the box comes up" until_true 120 box systemctl is-active --quiet bulle-box bulle
-value up_s "$(uptime_s)"
-serves() { curl --silent --fail --max-time 5 --insecure -o /dev/null https://127.0.0.1/; }
+comes_up 120
 check "it serves its page" until_true 30 serves
 check "the card is there" until_true 30 test -s "$CARD"
 state() { box /usr/bin/bulle box check-state /data/bulle; }

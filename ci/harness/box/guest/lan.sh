@@ -4,8 +4,7 @@ set -u
 cd /test || exit 1
 . ./lib.sh
 
-check "the box comes up" until_true 120 box systemctl is-active --quiet bulle-box bulle
-value up_s "$(uptime_s)"
+comes_up 120
 has_lease() { ip -4 -o addr show scope global | grep -q 10.77.0.1; }
 check "it has a lease" until_true 60 has_lease
 no_access_point() { ! iw dev | grep -q 'type AP'; }

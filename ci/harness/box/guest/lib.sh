@@ -31,6 +31,15 @@ box() { chroot /host "$@"; }
 
 uptime_s() { cut -d' ' -f1 /proc/uptime; }
 
+# comes_up SECONDS: both of its programs are ready by then.
+comes_up() {
+    check "the box comes up" until_true "$1" box systemctl is-active --quiet bulle-box bulle
+    value up_s "$(uptime_s)"
+}
+
+# Whether its page comes, here or at that address.
+serves() { curl --silent --fail --max-time 5 --insecure -o /dev/null "https://${1:-127.0.0.1}/"; }
+
 # The fingerprint of a certificate in PEM or DER, as 64 hexadecimal digits.
 fingerprint() {
     { if grep -q -- ----- "$1"; then grep -v -- ----- "$1" | base64 -d; else cat "$1"; fi; } | sha256sum | cut -d' ' -f1

@@ -5,8 +5,7 @@ cd /test || exit 1
 . ./lib.sh
 CARD=/host/boot/bulle/JOIN.TXT
 
-check "the box comes up" until_true 150 box systemctl is-active --quiet bulle-box bulle
-value up_s "$(uptime_s)"
+comes_up 150
 check "the data partition was made again" same "$(cat /run/bulle-start/data)" rebuilt
 check "it is on the disk" grep -q ' /host/data ext4 ro' /proc/self/mounts
 says() { tr -s ' \r\n' ' ' <"$CARD" | grep -q "$1"; }
@@ -14,7 +13,6 @@ check "the card says that nothing could be saved" until_true 30 says 'nothing of
 looked_through() { [[ ! -e /run/bulle-start/remains ]]; }
 check "the copy of the old one was looked through and is gone" looked_through
 check "the box said why there is no Wi-Fi" until_true 30 grep -qi 'radio' "$CARD"
-serves() { curl --silent --fail --max-time 5 --insecure -o /dev/null https://127.0.0.1/; }
 check "it serves its page" until_true 30 serves
 check "no unit has failed" no_failed_unit
 echo end

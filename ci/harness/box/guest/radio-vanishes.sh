@@ -4,18 +4,16 @@ set -u
 cd /test || exit 1
 . ./lib.sh
 
-check "the box comes up" until_true 120 box systemctl is-active --quiet bulle-box bulle
+comes_up 120
 on_air() { iw dev | grep -q 'type AP'; }
 check "an access point is up" until_true 60 on_air
 fill() { mount -o remount,rw /host/data && head -c 200M /dev/zero >/host/data/filler 2>/dev/null; [[ $(df --output=avail /host/data | tail -n 1) -lt 64 ]]; }
 check "the data partition is full" fill
 mount -o remount,ro /host/data
-status() { box /usr/bin/bulle box status; }
 rmmod mac80211_hwsim
 check "the radios are gone" until_true 10 bash -c '! ls /sys/class/ieee80211/* 2>/dev/null | grep -q .'
 says_so() { status | grep -qi 'radio'; }
 check "the box says so" until_true 60 says_so
-serves() { curl --silent --fail --max-time 5 --insecure -o /dev/null https://127.0.0.1/; }
 check "it serves its page all the same" serves
 modprobe -d / mac80211_hwsim radios=3
 check "with the radio the access point comes back" until_true 90 on_air

@@ -8,18 +8,16 @@ cd /test || exit 1
 access_point() { iw dev | awk '/Interface/ { name = $2 } /type AP/ { print name; exit }'; }
 is_access_point() { [[ $(access_point) == "$1" ]] || { echo "it is '$(access_point)'"; return 1; }; }
 on_air() { in_status ', on air'; }
-serves() { curl --silent --fail --max-time 5 --insecure -o /dev/null "https://$1/"; }
 channel() { iw dev "$(access_point)" info | awk '/channel/ { print $2 }'; }
 # The name of the radio that an interface belongs to.
 phy_of() { basename "$(readlink -f "/sys/class/net/$1/phy80211")"; }
 is_not() { [[ $1 != "$2" ]] || { echo "both are $1"; return 1; }; }
 again() { box systemctl kill --kill-whom=main --signal=HUP bulle-box.service; }
 
-check "the box comes up" until_true 120 box systemctl is-active --quiet bulle-box bulle
+comes_up 120
 check "it is on the air" until_true 60 on_air
 check "of radios that are as good, the first was chosen" is_access_point wlan0
 check "and that is said" in_status 'chosen *the first of 3 radios'
-value up_s "$(uptime_s)"
 
 # hostapd reads what anybody near sends: NET_ADMIN and NET_RAW, never more, and a user of its own.
 rights() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$(pgrep -x hostapd)/status" | tr '\t' ' '; }
