@@ -10,7 +10,7 @@ CARD=/host/boot/bulle/JOIN.TXT
 comes_up 240
 check "it is arm64" same "$(uname -m)" aarch64
 check "the root file system is verified" grep -q '^/dev/mapper/root /host ' /proc/self/mounts
-check "the card is there" until_true 60 test -s "$CARD"
+check "the card names the Wi-Fi" until_true 120 names_wifi
 check "its secrets are on the data partition" until_true 60 test -s /host/data/bulle/box.state
 
 on_air() { iw dev | grep -q 'type AP'; }

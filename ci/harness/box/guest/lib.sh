@@ -20,8 +20,9 @@ value() { printf 'value %s %s\n' "$1" "$2"; }
 until_true() {
     local end=$((SECONDS + $1))
     shift
-    while ! "$@"; do
-        ((SECONDS < end)) || { printf 'not in time: %s\n' "$*"; return 1; }
+    local said
+    while ! said=$("$@" 2>&1); do
+        ((SECONDS < end)) || { printf 'not in time: %s %s\n' "$*" "$said"; return 1; }
         sleep 0.5
     done
 }
@@ -31,9 +32,10 @@ box() { chroot /host "$@"; }
 
 uptime_s() { cut -d' ' -f1 /proc/uptime; }
 
-# comes_up SECONDS: both of its programs are ready by then.
+# comes_up SECONDS: both of its programs are ready by then. (Asked for both at once, systemctl is content with one.)
+both_ready() { box systemctl is-active bulle-box && box systemctl is-active bulle; }
 comes_up() {
-    check "the box comes up" until_true "$1" box systemctl is-active --quiet bulle-box bulle
+    check "the box comes up" until_true "$1" both_ready
     value up_s "$(uptime_s)"
 }
 
@@ -66,6 +68,9 @@ on_screen() { tr '\0' ' ' </dev/vcs1 | tr -s ' ' | grep -qi -- "$1"; }
 
 # What the join card says after that word.
 field() { sed -n "s/^ *$1  *//p" /host/boot/bulle/JOIN.TXT | tr -d '\r' | head -n 1; }
+
+# Whether the card names the Wi-Fi: it follows a moment after the status.
+names_wifi() { [[ -n $(field Network) && -n $(field Key) ]]; }
 
 # take_radio N BUT: a radio becomes phone N, in a namespace of its own; not the one with the interface BUT.
 take_radio() {

@@ -62,6 +62,7 @@ check "and that is said as well" in_status 'the only one of 2 radios that can do
 check "no remark is left of before" bash -c "! chroot /host /usr/bin/bulle box status | grep -qi 'cannot make a network\|radio is gone'"
 
 # Another box in the room, of the same name and on the same channel.
+check "the card names the network again" until_true 40 names_wifi
 SSID=$(field Network)
 CHANNEL=$(channel)
 check "it says nothing of another box" bash -c "! chroot /host /usr/bin/bulle box status | grep -qi 'same name'"
@@ -80,11 +81,11 @@ check "there are three radios now" until_true 10 three
 OTHER=$(neighbour "$(access_point)")
 check "a second box is there" test -n "$OTHER"
 ip netns add neighbour
-iw phy "$(phy_of "$OTHER")" set netns name neighbour
+check "it is a box of its own" iw phy "$(phy_of "$OTHER")" set netns name neighbour
 printf 'interface=%s\nssid2="%s"\nhw_mode=g\nchannel=%s\nwpa=2\nrsn_pairwise=CCMP\nwpa_key_mgmt=WPA-PSK\nwpa_passphrase=%s\n' \
     "$OTHER" "$SSID" "$CHANNEL" 'the key of the neighbour' >/tmp/neighbour.conf
 ip netns exec neighbour hostapd -B /tmp/neighbour.conf >/tmp/neighbour.log 2>&1
-beacons() { ip netns exec neighbour iw dev "$OTHER" info | grep -q 'type AP'; }
+beacons() { ip netns exec neighbour iw dev "$OTHER" info | grep -q 'type AP' || { tail -n 5 /tmp/neighbour.log; return 1; }; }
 check "it is on the air on our channel" until_true 15 beacons
 again
 said() { in_status 'has the same name'; }

@@ -10,7 +10,7 @@ CARD=/host/boot/bulle/JOIN.TXT
 booted() { box systemctl is-system-running --wait >/dev/null 2>&1; box systemctl is-active --quiet bulle-box bulle; }
 check "the box comes up" until_true 90 booted
 value up_s "$(uptime_s)"
-check "the card is there" test -s "$CARD"
+check "the card is there" until_true 30 names_wifi
 SSID=$(field Network)
 KEY=$(field Key)
 LINK=$(grep -oE 'https://[^ ]+#[^ ]+' "$CARD" | tr -d '\r' | head -n 1)
