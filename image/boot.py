@@ -220,6 +220,7 @@ def tools_disk(arch):
     if out.exists():
         return out
     say(f"making the disk of test tools for {arch}, once")
+    out.parent.mkdir(parents=True, exist_ok=True)
     for old in (OUT / "boot").glob(f"tools-{arch}-*.img"):
         old.unlink()
     wanted = [p for p in packages.values() if "test" in p.groups or p.name.startswith(("linux-modules-", "linux-base-"))]
