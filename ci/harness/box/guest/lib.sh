@@ -47,9 +47,14 @@ fingerprint() {
     { if grep -q -- ----- "$1"; then grep -v -- ----- "$1" | base64 -d; else cat "$1"; fi; } | sha256sum | cut -d' ' -f1
 }
 
-# Lists what listens, as `tcp 443`.
+# Lists what listens, as `tcp 443`. A relayed address is no service: it is the daemon's, lies in the range for such, and
+# lasts as long as its client refreshes it, whether or not that client said goodbye.
 listeners() {
-    ss -H -lntu | awk '{ n = split($5, part, ":"); print $1, part[n] }' | sort -u
+    ss -H -lntup | awk '{
+        n = split($5, part, ":")
+        if ($1 == "udp" && part[n] >= 61000 && /users:\(\("bulle"/) next
+        print $1, part[n]
+    }' | sort -u
 }
 
 same() { [[ $1 == "$2" ]] || { printf 'expected %s, got %s\n' "$2" "$1"; return 1; }; }
