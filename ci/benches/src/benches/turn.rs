@@ -73,7 +73,7 @@ fn measure(
 ) -> Result<()> {
     let packets = effort.packets;
     let mut note = |name: &'static str, value: f64| rounds.entry((name, kind)).or_default().push(value);
-    let running = Running::start(kind, 3 * FLOWS, runtime)?;
+    let running = Running::start(kind, 3 * FLOWS + BULK_FLOWS, runtime)?;
     // Each of these gives nanoseconds of the server's processor time for each packet that arrived.
     let cost = |work: &mut (dyn FnMut() -> Result<Outcome> + Send)| -> Result<(f64, Outcome)> {
         let before = running.server.cpu_ns()?;
@@ -86,7 +86,7 @@ fn measure(
     };
     let mut lost = 0;
 
-    let through: Vec<Flow> = netns.inside(|| flows::to_peers(kind, &running, FLOWS))?;
+    let through: Vec<Flow> = netns.inside(|| flows::to_peers(kind, &running, 0, FLOWS))?;
     cost(&mut || flows::saturate(&through, false, packets / 20))?;
     if kind != Kind::TrainForwarder && kind != Kind::CoturnMultiplex {
         let (ns, outcome) = cost(&mut || flows::saturate(&through, false, packets))?;
@@ -106,12 +106,12 @@ fn measure(
         note("quiet-p99", percentile(&outcome.delays, 0.99));
         lost += outcome.lost;
     }
-    let bulk: Vec<Flow> = netns.inside(|| flows::to_peers(kind, &running, BULK_FLOWS))?;
+    let bulk: Vec<Flow> = netns.inside(|| flows::to_peers(kind, &running, FLOWS, BULK_FLOWS))?;
     cost(&mut || flows::bursts(&bulk, packets / 20))?;
     note("bulk", cost(&mut || flows::bursts(&bulk, packets * 4))?.0);
     drop((through, bulk));
     if matches!(kind, Kind::Bulle | Kind::Coturn) {
-        let between = netns.inside(|| flows::between_clients(&running, FLOWS))?;
+        let between = netns.inside(|| flows::between_clients(&running, FLOWS + BULK_FLOWS, FLOWS))?;
         cost(&mut || flows::saturate(&between, false, packets / 20))?;
         let (ns, outcome) = cost(&mut || flows::saturate(&between, false, packets))?;
         note("client-to-client", ns);

@@ -67,12 +67,12 @@ impl End {
     }
 }
 
-/// Flows from clients to peers.
+/// Flows from clients to peers. `first` counts the allocations that were made before.
 ///
 /// # Errors
 /// When the server refuses.
-pub fn to_peers(kind: Kind, running: &Running, count: usize) -> Result<Vec<Flow>> {
-    (0..count)
+pub fn to_peers(kind: Kind, running: &Running, first: usize, count: usize) -> Result<Vec<Flow>> {
+    (first..first + count)
         .map(|number| {
             let local = SocketAddr::from((client_address(number), 0));
             let peer = UdpSocket::bind(local)?;
@@ -93,16 +93,16 @@ pub fn to_peers(kind: Kind, running: &Running, count: usize) -> Result<Vec<Flow>
         .collect()
 }
 
-/// Flows between clients of the same server.
+/// Flows between clients of the same server. `first` counts the allocations that were made before.
 ///
 /// # Errors
 /// When the server refuses.
-pub fn between_clients(running: &Running, count: usize) -> Result<Vec<Flow>> {
+pub fn between_clients(running: &Running, first: usize, count: usize) -> Result<Vec<Flow>> {
     (0..count)
         .map(|number| {
             let local = SocketAddr::from((client_address(number), 0));
-            let mut one = Allocation::new(local, ADDRESS, running.login(2 * number)?)?;
-            let mut other = Allocation::new(local, ADDRESS, running.login(2 * number + 1)?)?;
+            let mut one = Allocation::new(local, ADDRESS, running.login(first + 2 * number)?)?;
+            let mut other = Allocation::new(local, ADDRESS, running.login(first + 2 * number + 1)?)?;
             one.bind(CHANNEL, other.relayed)?;
             other.bind(CHANNEL, one.relayed)?;
             Ok(Flow {

@@ -91,7 +91,7 @@ impl Running {
             Kind::Coturn | Kind::CoturnMultiplex => {
                 let mut command = peers::command("turnserver");
                 command.args(["-n", "--relay-threads=1", "--lt-cred-mech"]);
-                command.args(["--realm=bench", "--user=bench:bench", "--no-tls", "--no-dtls", "--no-cli"]);
+                command.args(["--realm=bench", "--user=bench:bench", "--no-tls"]);
                 command.args(["--log-file=/dev/null", "--pidfile=/run/turnserver.pid", "--min-port=20000"]);
                 command.args([&format!("--listening-ip={SERVER}"), &format!("--relay-ip={SERVER}")]);
                 command.arg(format!("--allowed-peer-ip={SERVER}"));
