@@ -204,8 +204,8 @@ impl EventLoop {
                 Err(_) => errors += 1,
             }
         }
-        // Out of files, most likely: it is looked at again with the next event.
-        self.ready.push_back(token);
+        // Out of files, most likely, and for longer than a moment: those that wait have to, until the next look at
+        // the addresses.
     }
 
     /// Takes messages from a stream until it is empty or its budget is used up; says how many.
@@ -314,6 +314,7 @@ impl EventLoop {
         let first_time = self.rescan_at.is_none();
         self.rescan_at = Some(self.now() + RESCAN);
         self.close_unused(self.now());
+        self.ready.extend(self.wires.listeners());
         let local = addresses::local()?;
         let wanted = wanted(&self.config.listen, &local);
         self.wires.keep_listening(|address| wanted.iter().any(|(wanted, _)| *wanted == address));

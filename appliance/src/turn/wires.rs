@@ -224,6 +224,12 @@ impl Wires {
         self.broken.pop()
     }
 
+    /// The sockets that give streams.
+    pub(super) fn listeners(&self) -> impl Iterator<Item = Token> {
+        let all = self.listening.iter().enumerate();
+        all.filter_map(|(index, one)| one.as_ref().map(|_| Token(FIRST_LISTENER + index)))
+    }
+
     /// The next stream that waits at a listening socket.
     pub(super) fn accept(&mut self, token: Token, now: Instant) -> io::Result<Stream> {
         let index = token.0.checked_sub(FIRST_LISTENER);
