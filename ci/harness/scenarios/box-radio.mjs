@@ -1,9 +1,9 @@
 // What comes and goes at the box: radios, cables, a second box, the time.
 
 import { connect } from 'node:net';
+import { play } from './box.mjs';
 import { Machine } from '../lib/machine.mjs';
 import { Net } from '../lib/net.mjs';
-import { run } from '../lib/process.mjs';
 import { expect } from '../lib/scenario.mjs';
 
 export const radio = {
@@ -12,19 +12,10 @@ export const radio = {
   alone: true,
   limit_s: 600,
   async run(t) {
-    const box = new Machine(t, 'qemu-x86_64');
-    const disk = await t.step('a box that is to make a Wi-Fi', async () => {
-      const made = await box.disk();
-      await box.write(made, 'bulle.toml', 'mode = "wifi"\n');
-      return made;
+    await play(t, 'radios', 'radios come and go', {
+      spoil: (box, disk) => box.write(disk, 'bulle.toml', 'mode = "wifi"\n'),
+      seconds: 580,
     });
-    try {
-      box.start({ inside: 'radios', options: ['--disk', disk] });
-      await t.step('radios come and go', () => box.account(580_000));
-    } finally {
-      await box.off();
-      await run('rm', ['-f', disk]);
-    }
   },
 };
 

@@ -86,6 +86,23 @@ async function discover(net, phone, seconds) {
   return JSON.parse(said);
 }
 
+// One start of a box with a disk of its own, which `spoil` may change before: what the script `inside` tells, in so many
+// seconds.
+export function play(t, inside, about, { spoil = async () => {}, options = [], seconds = 280 }) {
+  return t.step(about, async () => {
+    const box = new Machine(t, 'qemu-x86_64', inside);
+    const disk = await box.disk();
+    await spoil(box, disk);
+    try {
+      box.start({ inside, options: ['--disk', disk, ...options], seconds });
+      await box.account(seconds * 1000);
+    } finally {
+      await box.off();
+      await run('rm', ['-f', disk]);
+    }
+  });
+}
+
 // Every mistake that the card or the site can bring, each in a box of its own.
 export const badConfig = {
   about: 'a wrong bulle.toml, a damaged or full data partition, a radio that is missing or vanishes: each is told and survived',
@@ -93,22 +110,10 @@ export const badConfig = {
   alone: true,
   limit_s: 900,
   async run(t) {
-    const play = async (name, about, { spoil = async () => {}, options = [] }) => t.step(about, async () => {
-      const box = new Machine(t, 'qemu-x86_64', name);
-      const disk = await box.disk();
-      await spoil(box, disk);
-      try {
-        box.start({ inside: name, options: ['--disk', disk, ...options], seconds: 280 });
-        await box.account(280_000);
-      } finally {
-        await box.off();
-        await run('rm', ['-f', disk]);
-      }
-    });
-    await play('bad-settings', 'a bulle.toml with a mistake in line 3', {
+    await play(t, 'bad-settings', 'a bulle.toml with a mistake in line 3', {
       spoil: (box, disk) => box.write(disk, 'bulle.toml', '# Our box\r\nname = "Ops"\r\nmod = "wifi"\r\n'),
     });
-    await play('no-radio', 'no radio, and a data partition full of noise', {
+    await play(t, 'no-radio', 'no radio, and a data partition full of noise', {
       spoil: async (box, disk) => {
         const { start, size } = (await box.partitions(disk)).at(-1);
         // Looks like a file system at its beginning, and like nothing after it.
@@ -118,7 +123,7 @@ export const badConfig = {
       },
       options: ['--no-cable', '--append=modprobe.blacklist=mac80211_hwsim module_blacklist=mac80211_hwsim'],
     });
-    await play('radio-vanishes', 'a full data partition, and a radio that vanishes and comes back', { options: ['--no-cable'] });
+    await play(t, 'radio-vanishes', 'a full data partition, and a radio that vanishes and comes back', { options: ['--no-cable'] });
   },
 };
 
