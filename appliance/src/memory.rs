@@ -4,11 +4,13 @@
 //! Invariant: [`Arena`] is the only owner of its mapping, which is readable and writable for as long as it lives.
 #![allow(unsafe_code)]
 
+use base::Storage;
 use nix::libc;
 use nix::sys::mman::{self, MapFlags, MmapAdvise, ProtFlags};
 use nix::sys::resource::{self, Resource};
 use std::ffi::c_void;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 /// A region of zeros that belongs to nobody else.
@@ -54,6 +56,20 @@ impl AsRef<[u8]> for Arena {
         // SAFETY: `start` is valid for `len` initialised bytes (an anonymous mapping reads as zeros), and the
         // shared borrow of self keeps writers away.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.len) }
+    }
+}
+
+impl Storage for Arena {
+    fn give_back(&mut self, range: Range<usize>) {
+        let range = range.start.min(self.len)..range.end.min(self.len);
+        // SAFETY: the range lies inside our own mapping, which the exclusive borrow of self keeps everybody else away
+        // from. It is anonymous and private, so that its pages read as zeros afterwards, which they are already.
+        unsafe {
+            // Locked pages need a word of their own, since Linux 5.18; an older one keeps them, zero as they are.
+            let start = self.start.as_ptr().cast::<u8>().add(range.start).cast();
+            let advice = if self.locked { libc::MADV_DONTNEED_LOCKED } else { libc::MADV_DONTNEED };
+            libc::madvise(start, range.len(), advice);
+        }
     }
 }
 
@@ -110,6 +126,34 @@ mod tests {
         arena.as_mut()[4095..4097].fill(7);
         assert_eq!(arena.as_ref().iter().filter(|byte| **byte == 7).count(), 2);
         assert_eq!(arena.as_ref().len(), 1 << 20);
+    }
+
+    /// The KiB of its mapping that are in memory.
+    fn resident(arena: &Arena) -> u64 {
+        let maps = std::fs::read_to_string("/proc/self/smaps").expect("smaps");
+        let start = format!("{:x}-", arena.as_ref().as_ptr() as usize);
+        let mut lines = maps.lines().skip_while(|line| !line.starts_with(&start));
+        let line = lines.find(|line| line.starts_with("Rss:")).expect("a size");
+        line.split_ascii_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+    }
+
+    #[test]
+    fn what_is_given_back_is_no_longer_in_memory_and_reads_as_zeros() {
+        // Locked, where the limit of this process lets us, and not: both ways have to work.
+        for len in [1 << 20, 1 << 36] {
+            let mut arena = Arena::new(NonZeroUsize::new(len).expect("not zero")).expect("a mapping");
+            arena.as_mut()[..1 << 20].fill(7);
+            assert!(resident(&arena) >= 1024);
+            arena.as_mut()[..1 << 20].fill(0);
+            arena.give_back(4096..1 << 20);
+            assert!(
+                resident(&arena) <= 8,
+                "{} KiB of {len}, locked: {}",
+                resident(&arena),
+                arena.is_locked()
+            );
+            assert!(arena.as_ref()[..1 << 20].iter().all(|byte| *byte == 0));
+        }
     }
 
     #[test]

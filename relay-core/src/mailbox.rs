@@ -33,14 +33,18 @@ mod counters;
 mod event;
 #[doc(hidden)]
 pub mod fuzzing;
+mod held;
 mod invariants;
 mod machine;
 mod pace;
+mod purge;
 mod requests;
 mod session;
 mod store;
 
 pub use config::{Config, Rate};
-pub use counters::{Cause, Counters, Held, Refusals};
+pub use counters::{Cause, Counters, Refusals};
 pub use event::{Event, OpenRefused, SessionId, Violation};
+pub use held::{HeldEnvelope, HeldMailbox, HeldSession};
 pub use machine::Mailbox;
+pub use purge::Memory;

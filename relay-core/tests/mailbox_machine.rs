@@ -11,5 +11,7 @@ mod harness;
 mod limits;
 #[path = "mailbox_machine/model.rs"]
 mod model;
+#[path = "mailbox_machine/purge.rs"]
+mod purge;
 #[path = "mailbox_machine/sessions.rs"]
 mod sessions;

@@ -7,9 +7,22 @@
 //! Invariant: a block that belongs to no chain is zero, from the moment its chain is freed.
 
 use core::fmt;
+use core::ops::Range;
 
 /// Ends a chain, and the list of free blocks.
 const NONE: u32 = u32::MAX;
+
+/// From so many blocks on, memory that nothing needs any more goes back to the system. Below, the same pages are
+/// used again and again, which costs nothing.
+const WORTH_GIVING_BACK: usize = 256;
+
+/// What an [`Arena`] lies in.
+pub trait Storage: AsRef<[u8]> + AsMut<[u8]> {
+    /// These bytes are zero and hold nothing: the memory behind them may go, as long as they read as zeros.
+    fn give_back(&mut self, _range: Range<usize>) {}
+}
+
+impl Storage for Vec<u8> {}
 
 /// Fixed blocks over storage that is handed in.
 ///
@@ -67,7 +80,7 @@ impl fmt::Display for Full {
 
 impl core::error::Error for Full {}
 
-impl<S: AsRef<[u8]> + AsMut<[u8]>> Arena<S> {
+impl<S: Storage> Arena<S> {
     /// An arena over the whole blocks of `storage`; bytes after the last whole block are left alone.
     pub fn new(storage: S) -> Self {
         let blocks = storage.as_ref().len() / BLOCK;
@@ -141,6 +154,9 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Arena<S> {
             block = after;
         }
         self.used = self.used.saturating_sub(blocks);
+        if self.used == 0 && self.next.len() >= WORTH_GIVING_BACK {
+            self.forget_blocks();
+        }
     }
 
     /// Overwrites all that was ever used with zeros. Every chain that is still somewhere has become meaningless
@@ -150,6 +166,12 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Arena<S> {
         if let Some(bytes) = self.storage.as_mut().get_mut(..used) {
             wipe(bytes);
         }
+        self.forget_blocks();
+    }
+
+    /// Begins anew, with all blocks zero and in nobody's use.
+    fn forget_blocks(&mut self) {
+        self.storage.give_back(0..self.next.len().saturating_mul(BLOCK));
         self.next = Vec::new();
         self.free = NONE;
         self.used = 0;
@@ -289,6 +311,47 @@ mod tests {
         assert_eq!(arena.used_blocks(), 0);
         arena.free(chain);
         assert_eq!(arena.free_blocks(), 1);
+    }
+
+    /// Remembers what it was given back.
+    struct Counted(Vec<u8>, Vec<Range<usize>>);
+
+    impl AsRef<[u8]> for Counted {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    impl AsMut<[u8]> for Counted {
+        fn as_mut(&mut self) -> &mut [u8] {
+            &mut self.0
+        }
+    }
+
+    impl Storage for Counted {
+        fn give_back(&mut self, range: Range<usize>) {
+            assert!(self.0[range.clone()].iter().all(|byte| *byte == 0), "what is given back is zero");
+            self.1.push(range);
+        }
+    }
+
+    #[test]
+    fn much_memory_goes_back_when_nothing_is_held_and_a_little_stays() {
+        let mut arena = Arena::new(Counted(vec![0; 2 * WORTH_GIVING_BACK * BLOCK], Vec::new()));
+        let little = arena.store(&vec![1; (WORTH_GIVING_BACK - 1) * BLOCK]).unwrap();
+        arena.free(little);
+        assert_eq!(arena.expose_storage().1, []);
+        let first = arena.store(&vec![2; WORTH_GIVING_BACK * BLOCK]).unwrap();
+        let second = arena.store(&[3; BLOCK]).unwrap();
+        arena.free(first);
+        assert_eq!(arena.expose_storage().1, [], "something is held");
+        arena.free(second);
+        let given = &arena.expose_storage().1;
+        assert_eq!((given.len(), given.first()), (1, Some(&(0..(WORTH_GIVING_BACK + 1) * BLOCK))));
+        let again = arena.store(&[4; 2 * BLOCK]).unwrap();
+        assert_eq!(arena.pieces(&again).collect::<Vec<_>>().concat(), [4; 2 * BLOCK]);
+        arena.clear();
+        assert_eq!(arena.expose_storage().1.last(), Some(&(0..2 * BLOCK)));
     }
 
     mod model {

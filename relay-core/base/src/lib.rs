@@ -9,7 +9,7 @@ mod deadlines;
 mod private;
 mod time;
 
-pub use arena::{Arena, BLOCK, Chain, Full};
+pub use arena::{Arena, BLOCK, Chain, Full, Storage};
 pub use deadlines::Deadlines;
 pub use private::Private;
 pub use time::{Instant, UnixSeconds};

@@ -1,10 +1,11 @@
 //! Counts and sizes: all that the mailbox says about what it holds.
 
-use wire::{Kind, Reason};
-
-use super::SessionId;
+use wire::Reason;
 
 /// Why bytes were purged.
+///
+/// There is no cause for a full mailbox or a full node: what was confirmed to its sender is never dropped to make room
+/// for something else. What does not fit is refused, and counted by [`Refusals`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// Their reader acknowledged them.
@@ -25,6 +26,18 @@ impl Cause {
     /// Every cause, in the order of [`Counters::purged`].
     pub const ALL: [Self; 6] =
         [Self::Acknowledged, Self::Expired, Self::Revoked, Self::Panic, Self::LowMemory, Self::Shutdown];
+
+    /// One word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "acknowledged",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Panic => "panic",
+            Self::LowMemory => "low_memory",
+            Self::Shutdown => "shutdown",
+        }
+    }
 }
 
 /// How often a request was refused, by reason.
@@ -93,32 +106,4 @@ impl Counters {
             *count += envelopes;
         }
     }
-}
-
-/// One thing that the node holds, as the dump shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Held {
-    /// An open session.
-    Session {
-        /// Its number.
-        session: SessionId,
-        /// How many mailboxes it reads.
-        subscriptions: u32,
-        /// How many envelopes it has not acknowledged yet.
-        in_flight: u32,
-        /// How many answers wait for it.
-        answers: u32,
-    },
-    /// A mailbox.
-    Mailbox {
-        /// Queue or log.
-        kind: Kind,
-        /// How many sessions read it.
-        readers: u32,
-        /// How many envelopes lie in it.
-        envelopes: u32,
-        /// How many blocks they take.
-        blocks: u32,
-    },
 }

@@ -7,7 +7,7 @@ use rand_core::{CryptoRng, RngCore};
 use wire::{Address, BLOCK, ClientFrame, Kind, NodeFrame, ReceiveKey, Signature, SigningKey};
 
 pub use super::invariants::assert_invariants;
-use super::{Cause, Config, Event, Mailbox, Rate, SessionId};
+use super::{Cause, Config, Event, Mailbox, Memory, Rate, SessionId};
 
 /// Numbers that look random and are the same in every run. Not for keys.
 #[derive(Clone, Debug)]
@@ -137,6 +137,14 @@ impl Node {
             10 => self.news(next()),
             _ => match next() {
                 0 => self.mailbox.purge(Cause::Panic),
+                2 => {
+                    if let Some(id) = self.id(who) {
+                        self.mailbox.revoke(id);
+                    }
+                }
+                3 => self.mailbox.handle_memory(Memory::Short),
+                4 => self.mailbox.handle_memory(Memory::Exhausted),
+                5 => self.mailbox.handle_memory(Memory::Enough),
                 1 => {
                     self.frame(who, &ClientFrame::Ping { nonce: 1 });
                     self.now = self.now + Duration::from_secs(30);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use base::Storage;
 use rand_core::{CryptoRng, RngCore};
 use wire::Kind;
 
@@ -9,7 +10,7 @@ use super::machine::Mailbox;
 use super::session::{ANSWERS, BAD_SIGNATURES, CREDENTIAL_REQUESTS, Session};
 
 /// Panics when an invariant of the mailbox does not hold.
-pub fn assert_invariants<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng>(mailbox: &Mailbox<S, R>) {
+pub fn assert_invariants<S: Storage, R: RngCore + CryptoRng>(mailbox: &Mailbox<S, R>) {
     assert_places(mailbox);
     assert_arena(mailbox);
     assert!(mailbox.sessions.len() <= mailbox.config.sessions as usize, "sessions");
@@ -22,7 +23,7 @@ pub fn assert_invariants<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng>(m
     }
 }
 
-fn assert_places<S: AsRef<[u8]> + AsMut<[u8]>, R>(mailbox: &Mailbox<S, R>) {
+fn assert_places<S: Storage, R>(mailbox: &Mailbox<S, R>) {
     let config = &mailbox.config;
     let (mut envelopes, mut blocks) = (0, 0);
     assert!(mailbox.store.len() <= config.mailboxes as usize, "mailboxes");
@@ -50,13 +51,13 @@ fn assert_places<S: AsRef<[u8]> + AsMut<[u8]>, R>(mailbox: &Mailbox<S, R>) {
     assert!(mailbox.store.is_shared_use_right(), "shared blocks");
 }
 
-fn assert_arena<S: AsRef<[u8]> + AsMut<[u8]>, R>(mailbox: &Mailbox<S, R>) {
+fn assert_arena<S: Storage, R>(mailbox: &Mailbox<S, R>) {
     let blocks = mailbox.store.arena().expose_storage().as_ref().chunks(wire::BLOCK);
     let dirty = blocks.filter(|block| **block != [0; wire::BLOCK]).count();
     assert!(dirty <= mailbox.store.arena().used_blocks() as usize, "what is not held is zero");
 }
 
-fn assert_session<S: AsRef<[u8]> + AsMut<[u8]>, R>(mailbox: &Mailbox<S, R>, session: &Session) {
+fn assert_session<S: Storage, R>(mailbox: &Mailbox<S, R>, session: &Session) {
     let config = &mailbox.config;
     assert!(session.subscriptions.len() <= config.subscriptions as usize, "subscriptions");
     assert!(session.answers() <= ANSWERS + config.subscriptions as usize, "answers");

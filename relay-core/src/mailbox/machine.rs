@@ -4,14 +4,14 @@ use core::fmt;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use base::{Deadlines, Instant};
+use base::{Deadlines, Instant, Storage};
 use rand_core::{CryptoRng, RngCore};
 use wire::{Challenge, ClientFrame, Kind, Limits, NodeFrame, Reason};
 
 use super::requests::too_fast;
 use super::session::{Answer, Closing, Credentials, Refusal, Session};
 use super::store::{PlaceId, Store};
-use super::{Cause, Config, Counters, Event, Held, OpenRefused, SessionId, Violation};
+use super::{Cause, Config, Counters, Event, Memory, OpenRefused, SessionId, Violation};
 
 /// Frames that a subscription counts for: checking a signature is worth several other frames.
 const SUBSCRIBE_FRAMES: u32 = 8;
@@ -23,7 +23,7 @@ pub struct Mailbox<S, R> {
     /// Bounded by `Config::sessions`. Boxed, since a table of large things is half empty.
     pub(super) sessions: BTreeMap<SessionId, Box<Session>>,
     /// When to look whether a session is idle; one for each session that is not closing.
-    idle: Deadlines<SessionId>,
+    pub(super) idle: Deadlines<SessionId>,
     /// One wake and one close for each session, and its open requests for credentials.
     pub(super) events: VecDeque<Event>,
     rng: R,
@@ -31,9 +31,10 @@ pub struct Mailbox<S, R> {
     instance: [u8; 16],
     last_session: u64,
     pub(super) counters: Counters,
+    pub(super) memory: Memory,
 }
 
-impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
+impl<S: Storage, R: RngCore + CryptoRng> Mailbox<S, R> {
     /// A node that holds nothing. `storage` is where envelopes lie, and must be zero: its whole blocks of
     /// [`wire::BLOCK`] bytes are the node's blocks.
     pub fn new(config: Config, storage: S, mut rng: R) -> Self {
@@ -50,6 +51,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
             instance,
             last_session: 0,
             counters: Counters::default(),
+            memory: Memory::default(),
         }
     }
 
@@ -190,22 +192,6 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
         }
     }
 
-    /// Overwrites everything that is held, and closes every session: its client must deposit again.
-    pub fn purge(&mut self, cause: Cause) {
-        let envelopes = self.store.clear();
-        self.counters.count_purged(cause, u64::from(envelopes));
-        self.rng.fill_bytes(&mut self.instance);
-        self.idle.clear();
-        for (id, session) in &mut self.sessions {
-            drop(session.drain_subscriptions());
-            session.drop_answers();
-            if session.closing.is_none() {
-                session.closing = Some(Closing { reason: Reason::Shutdown, said: false });
-                self.events.push_back(Event::Close { session: *id, reason: Reason::Shutdown });
-            }
-        }
-    }
-
     /// What is held, and what happened.
     pub fn counters(&self) -> Counters {
         let small = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
@@ -220,27 +206,9 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
         }
     }
 
-    /// Everything that is held, one by one: counts and sizes.
-    pub fn dump(&self) -> impl Iterator<Item = Held> + '_ {
-        let small = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
-        let sessions = self.sessions.iter().map(move |(id, session)| Held::Session {
-            session: *id,
-            subscriptions: small(session.subscriptions.len()),
-            in_flight: session.in_flight,
-            answers: small(session.answers()),
-        });
-        let mailboxes = self.store.places().map(move |(_, place)| Held::Mailbox {
-            kind: place.kind,
-            readers: small(place.readers.len()),
-            envelopes: place.envelopes(),
-            blocks: place.blocks,
-        });
-        sessions.chain(mailboxes)
-    }
-
-    /// The storage as it is, for the proof that it holds nothing but ciphertext.
-    pub const fn expose_storage(&self) -> &S {
-        self.store.arena().expose_storage()
+    /// From now on clients know that this memory is another one.
+    pub(super) fn new_instance(&mut self) {
+        self.rng.fill_bytes(&mut self.instance);
     }
 
     fn leave_all(&mut self, id: SessionId) {
@@ -320,7 +288,7 @@ impl<S, R> fmt::Debug for Mailbox<S, R> {
 /// Delivers one envelope of the subscription whose turn it is, copied once, out of the arena.
 fn deliver<S>(session: &mut Session, store: &Store<S>, window: u32, out: &mut Vec<u8>) -> bool
 where
-    S: AsRef<[u8]> + AsMut<[u8]>,
+    S: Storage,
 {
     let shut = session.in_flight >= window;
     for _ in 0..session.turns.len() {

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use base::Instant;
+use base::{Instant, Storage};
 use rand_core::{CryptoRng, RngCore};
 use wire::{Address, ClientFrame, Kind, Reason, ReceiveKey, Signature};
 
@@ -14,7 +14,7 @@ use super::{Cause, Event, SessionId, Violation};
 /// Seconds after which another request for credentials makes sense, when too many are open.
 const RETRY_CREDENTIALS_S: u32 = 1;
 
-impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
+impl<S: Storage, R: RngCore + CryptoRng> Mailbox<S, R> {
     /// Carries out one request and answers it. `pace` refuses it, if the session goes too fast for more than
     /// giving room back.
     pub(super) fn carry_out(
@@ -152,6 +152,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>, R: RngCore + CryptoRng> Mailbox<S, R> {
         if ttl > self.config.ttl {
             return Err(Refusal::new(Reason::TtlTooLong, 0));
         }
+        self.check_memory()?;
         let opens = self.may_open(id, kind, address, now)?;
         let incoming = Incoming { kind, address, expected, expires: now + ttl, envelope };
         let (place, seq) = self.store.put(incoming, &self.config)?;

@@ -2,9 +2,10 @@
 //!
 //! It knows sessions as readers only, by number; who deposited an envelope is not written down.
 
+use core::ops::Bound;
 use std::collections::{BTreeMap, VecDeque};
 
-use base::{Arena, Chain, Deadlines, Instant};
+use base::{Arena, Chain, Deadlines, Instant, Storage};
 use wire::{Address, Kind, Reason};
 
 use super::session::Refusal;
@@ -20,11 +21,21 @@ const RETRY_FULL_S: u32 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct PlaceId(u64);
 
+impl PlaceId {
+    pub(super) const fn of(number: u64) -> Self {
+        Self(number)
+    }
+
+    pub(super) const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// One mailbox.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) kind: Kind,
-    address: Address,
+    pub(super) address: Address,
     /// The sequence number of the next envelope.
     pub(super) next: u64,
     /// In the order of their numbers; bounded by `Config::envelopes_per_mailbox`.
@@ -73,7 +84,7 @@ pub(super) struct Store<S> {
     first_seq: u64,
 }
 
-impl<S: AsRef<[u8]> + AsMut<[u8]>> Store<S> {
+impl<S: Storage> Store<S> {
     pub(super) fn new(storage: S, config: &Config) -> Self {
         let arena = Arena::new(storage);
         let own_blocks = arena.total_blocks() / config.openings.burst.saturating_mul(8).max(1);
@@ -101,6 +112,11 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Store<S> {
 
     pub(super) fn places(&self) -> impl Iterator<Item = (PlaceId, &Place)> {
         self.places.iter().map(|(id, place)| (*id, place))
+    }
+
+    /// Those whose numbers are higher.
+    pub(super) fn places_after(&self, after: PlaceId) -> impl Iterator<Item = (PlaceId, &Place)> {
+        self.places.range((Bound::Excluded(after), Bound::Unbounded)).map(|(id, place)| (*id, place))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -248,6 +264,21 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Store<S> {
         true
     }
 
+    /// Purges all envelopes of one mailbox, which still stands; how many that were.
+    pub(super) fn empty(&mut self, id: PlaceId) -> u32 {
+        let Some(place) = self.places.get_mut(&id) else { return 0 };
+        let before = core::mem::take(&mut place.blocks);
+        let mut purged = 0;
+        for entry in core::mem::take(&mut place.entries) {
+            self.arena.free(entry.envelope);
+            purged += 1;
+        }
+        self.envelopes -= purged;
+        self.shared_used -= self.beyond(before);
+        self.deadlines.remove(&id);
+        purged
+    }
+
     /// Purges what has expired in one mailbox whose deadline has come: which one, how many, and its readers.
     ///
     /// The mailbox still stands, so that its readers can be brought up to date; `vanish_if_vacant` follows.
@@ -340,6 +371,11 @@ impl Place {
     /// Envelopes held.
     pub(super) fn envelopes(&self) -> u32 {
         u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Their numbers, ends and blocks, in order.
+    pub(super) fn envelopes_held(&self) -> impl Iterator<Item = (u64, Instant, u32)> {
+        self.entries.iter().map(|entry| (entry.seq, entry.expires, entry.envelope.blocks()))
     }
 
     /// Their numbers and blocks, in order.

@@ -181,6 +181,47 @@ pub enum Reason {
     /// Another session took over this mailbox.
     #[n(12)]
     TakenOver,
+    /// The rights of whoever holds this session have ended.
+    #[n(13)]
+    Revoked,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Malformed,
+        Self::BadSignature,
+        Self::MailboxFull,
+        Self::NodeFull,
+        Self::TtlTooLong,
+        Self::Conflict,
+        Self::TooFast,
+        Self::TooManySubscriptions,
+        Self::NoTurn,
+        Self::Idle,
+        Self::Shutdown,
+        Self::TakenOver,
+        Self::Revoked,
+    ];
+
+    /// One word for it, that of `docs/protocol/session.cddl` with an underscore for a hyphen.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::BadSignature => "bad_signature",
+            Self::MailboxFull => "mailbox_full",
+            Self::NodeFull => "node_full",
+            Self::TtlTooLong => "ttl_too_long",
+            Self::Conflict => "conflict",
+            Self::TooFast => "too_fast",
+            Self::TooManySubscriptions => "too_many_subscriptions",
+            Self::NoTurn => "no_turn",
+            Self::Idle => "idle",
+            Self::Shutdown => "shutdown",
+            Self::TakenOver => "taken_over",
+            Self::Revoked => "revoked",
+        }
+    }
 }
 
 impl<'b> NodeFrame<'b> {

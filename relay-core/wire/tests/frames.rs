@@ -14,6 +14,20 @@ fn deposit(envelope: &[u8]) -> ClientFrame<'_> {
 }
 
 #[test]
+fn every_reason_stands_in_the_description_of_the_protocol_with_its_number() {
+    let cddl = include_str!("../../../docs/protocol/session.cddl");
+    for reason in Reason::ALL {
+        let mut bye = Vec::new();
+        NodeFrame::Bye { reason }.encode(&mut bye);
+        // A small number is one byte, the last one of this frame.
+        let line = format!("    {}: {},\n", reason.word().replace('_', "-"), bye[bye.len() - 1]);
+        assert!(cddl.contains(&line), "{line}");
+    }
+    let described = cddl.split("reason = &(").nth(1).and_then(|rest| rest.split(')').next()).unwrap();
+    assert_eq!(described.matches(':').count(), Reason::ALL.len());
+}
+
+#[test]
 fn an_envelope_that_is_not_whole_blocks_is_refused() {
     for len in [0, 1, BLOCK - 1, BLOCK + 1] {
         let envelope = vec![0; len];
