@@ -71,6 +71,19 @@ impl ClaimDesk {
         self.open().is_some()
     }
 
+    /// Addresses from which wrong codes came.
+    #[must_use]
+    pub fn sources(&self) -> usize {
+        self.open().as_ref().map_or(0, |open| open.desk.sources())
+    }
+
+    /// Forgets from where wrong codes came.
+    pub fn forget(&self) {
+        if let Some(open) = self.open().as_mut() {
+            open.desk.forget();
+        }
+    }
+
     /// Answers a request.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let peer = request.extensions().get::<Peer>().map(|peer| *peer.0.expose());

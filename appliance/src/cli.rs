@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::control::client;
 use crate::controller::BoxArgs;
 use crate::serve::ServeError;
 use crate::tls::TlsError;
@@ -24,6 +25,9 @@ pub const EXIT_LISTEN: u8 = 3;
 pub const EXIT_STATE: u8 = 4;
 /// The certificate authority is damaged or incomplete.
 pub const EXIT_AUTHORITY: u8 = 5;
+
+/// The settings of the daemon on a box.
+const BOX_SETTINGS: &str = "/run/bulle/bulle.toml";
 
 /// A box that is a sovereign bubble.
 #[derive(Debug, Parser)]
@@ -60,6 +64,16 @@ enum Command {
         #[arg(long)]
         ca: Option<PathBuf>,
     },
+    /// Shows all that the relay on this machine holds; for root, and for the user that runs it
+    Dump {
+        #[command(flatten)]
+        which: DaemonArgs,
+        /// With the addresses of mailboxes and the envelopes themselves, which are ciphertext, in hexadecimal digits
+        #[arg(long)]
+        bytes: bool,
+    },
+    /// Overwrites all that the relay on this machine holds and ends all its sessions, at once
+    Purge(DaemonArgs),
     /// Tells what the Wi-Fi radios of this machine can do, and what an access point on them would be.
     /// Changes nothing
     Radio(RadioArgs),
@@ -97,6 +111,17 @@ struct ServeArgs {
     turn: Vec<SocketAddr>,
 }
 
+/// Which daemon is meant.
+#[derive(Args, Clone, Debug, Default)]
+struct DaemonArgs {
+    /// The settings file that it uses
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// The state directory that it uses (`state.dir`)
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -116,6 +141,8 @@ pub fn main() -> ExitCode {
             invite::invite(&url, ca.as_deref(), &mut out, colours)
                 .map_err(|error| Failure::new(EXIT_USAGE, error))
         }
+        Command::Dump { which, bytes } => ask(which, if bytes { "dump bytes" } else { "dump" }),
+        Command::Purge(which) => ask(which, "purge"),
         Command::Radio(args) => radio(args),
     };
     match result {
@@ -160,6 +187,16 @@ fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
     typed.turn_listen = given(&args.turn).or(typed.turn_listen);
     typed.state_dir = args.state.clone().or(typed.state_dir);
     Ok(typed.resolve(&host::facts()))
+}
+
+/// Asks the daemon that runs.
+fn ask(DaemonArgs { config, state }: DaemonArgs, request: &str) -> Result<(), Failure> {
+    // On a box it runs with the settings of its controller.
+    let on_box = Path::new(BOX_SETTINGS);
+    let config = config.or_else(|| (state.is_none() && on_box.exists()).then(|| on_box.to_owned()));
+    let settings = settings(&ServeArgs { config, state, ..ServeArgs::default() })?;
+    client::ask(&settings.state_dir, request, &mut io::stdout().lock())
+        .map_err(|error| Failure::new(1, error))
 }
 
 fn check_config(file: &Path) -> Result<(), Failure> {

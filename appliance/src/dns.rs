@@ -126,6 +126,17 @@ impl NameServer {
         self.shared.responder().counters()
     }
 
+    /// Devices whose rates are watched.
+    #[must_use]
+    pub fn sources(&self) -> usize {
+        self.shared.responder().sources()
+    }
+
+    /// Forgets who has asked.
+    pub fn forget(&self) {
+        self.shared.responder().forget();
+    }
+
     fn listen(&mut self, wanted: SocketAddr) -> Result<(), ListenError> {
         let mut tries = 1..TRIES;
         let (socket, listener, address) = loop {

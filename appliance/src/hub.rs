@@ -8,7 +8,10 @@ use crate::clocks::Clocks;
 use crate::memory::Arena;
 use base::Instant;
 use rand_core::OsRng;
-use relay_core::mailbox::{Cause, Config, Counters, Event, Mailbox, OpenRefused, SessionId, Violation};
+use relay_core::mailbox::{
+    Cause, Config, Counters, Event, HeldMailbox, HeldSession, Mailbox, Memory, OpenRefused, SessionId,
+    Violation,
+};
 use relay_core::turn::Credentials;
 use std::collections::HashMap;
 use std::fmt;
@@ -136,6 +139,40 @@ impl Hub {
         self.settle(&mut state);
     }
 
+    /// Overwrites everything and closes every session; whoever comes back finds an empty mailbox.
+    pub fn purge(&self, cause: Cause) {
+        let mut state = self.state();
+        state.mailbox.purge(cause);
+        self.settle(&mut state);
+    }
+
+    /// The machine has got more or less memory.
+    pub fn handle_memory(&self, memory: Memory) {
+        let mut state = self.state();
+        state.mailbox.handle_memory(memory);
+        self.settle(&mut state);
+    }
+
+    /// What is held of the first `most` sessions that follow `after`.
+    #[must_use]
+    pub fn held_sessions(&self, after: Option<SessionId>, most: usize) -> Vec<HeldSession> {
+        let now = self.clocks.now();
+        self.state().mailbox.held_sessions(after, now).take(most).collect()
+    }
+
+    /// What is held of the first mailbox that follows `after`, less its bytes.
+    #[must_use]
+    pub fn held_mailbox(&self, after: u64) -> Option<HeldMailbox> {
+        let now = self.clocks.now();
+        self.state().mailbox.held_mailboxes(after, now).next()
+    }
+
+    /// Appends the bytes of one envelope, which are ciphertext; whether it is there.
+    #[must_use]
+    pub fn expose_envelope(&self, mailbox: u64, seq: u64, out: &mut Vec<u8>) -> bool {
+        self.state().mailbox.expose_envelope(mailbox, seq, out)
+    }
+
     /// Returns when the last session has gone.
     pub async fn emptied(&self) {
         loop {
@@ -245,6 +282,7 @@ impl Session {
             r if r == Reason::TooFast as u8 => (1008, "too fast"),
             r if r == Reason::Idle as u8 => (1001, "idle"),
             r if r == Reason::Shutdown as u8 => (1012, "the node stops"),
+            r if r == Reason::Revoked as u8 => (1008, "revoked"),
             _ => (1008, "refused"),
         }
     }

@@ -9,6 +9,8 @@
 //!           ├───▶ turn    STUN and TURN over UDP
 //!           ├───▶ dns     the bubble's own names
 //!           ├───▶ mdns    found on a LAN
+//!           ├───▶ pressure  refuses and purges when memory runs short
+//!           ├───▶ control  `bulle dump` and `bulle purge`, for root and the same user
 //!           └───▶ live    settings and names that change while it runs
 //! ```
 //!
@@ -20,6 +22,7 @@ pub mod assets;
 pub mod claim;
 pub mod cli;
 pub mod clocks;
+pub mod control;
 pub mod controller;
 pub mod dns;
 pub mod files;
@@ -33,6 +36,7 @@ pub mod live;
 pub mod mdns;
 pub mod memory;
 pub mod notify;
+pub mod pressure;
 pub mod serve;
 pub mod session;
 pub mod state;

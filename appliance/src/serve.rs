@@ -10,15 +10,16 @@ pub use reload::Reread;
 
 use crate::accept::{self, Gate, ListenError};
 use crate::clocks::{Clocks, SYNCHRONIZED};
+use crate::control::{self, Control, Figures, Order};
 use crate::http::explain::{self, Explanation};
 use crate::http::page::{self, Page};
 use crate::hub::Hub;
 use crate::live::Live;
 use crate::memory::{self, Arena};
-use crate::notify;
 use crate::state::{StateDir, StateError};
 use crate::tls::{self, TlsError};
 use crate::turn::{self, TurnConfig, TurnError, TurnHandle};
+use crate::{notify, pressure};
 use appliance_core::settings::Settings;
 use connection::Behind;
 use greet::Found;
@@ -35,7 +36,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
@@ -44,6 +46,8 @@ use tracing::{info, warn};
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long the sessions get to hear the goodbye.
 pub const STOP_TIME: Duration = Duration::from_secs(3);
+/// Orders of the control socket that wait.
+const ORDERS: usize = 4;
 /// The file in the runtime directory by which the controller says that the clock was set by somebody who knows.
 const CLOCK_TOLD: &str = "clock-told";
 
@@ -126,6 +130,11 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
             "messages may be swapped to disk: the limit for locked memory is too low (LimitMEMLOCK, ulimit -l)"
         );
     }
+    // Before anybody is told where it is: who knows that may ask at once.
+    let control = Control::open(state.path());
+    if let Err(error) = &control {
+        warn!(kind = ?error.kind(), "there is no control socket, so `bulle dump` and `bulle purge` do not work");
+    }
     let (turn, credentials) = turn(settings, &clocks)?.unzip();
     let turn_port = turn.as_ref().and_then(|turn| turn.listening().first()).map_or(0, SocketAddr::port);
     let hub = Hub::new(mailbox_config(settings, turn_port), arena, credentials, Arc::clone(&clocks));
@@ -169,6 +178,9 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
     }
     tokio::spawn(Arc::clone(&hub).keep_time());
     tokio::spawn(notify::keep_alive(Arc::clone(&hub)));
+    tokio::spawn(pressure::watch(Arc::clone(&hub), Arc::clone(&clocks)));
+    let (orders, mut ordered) = mpsc::channel(ORDERS);
+    let control = control.ok().map(|control| tokio::spawn(control.serve(Arc::clone(&hub), orders.clone())));
     info!("started");
     notify::ready();
 
@@ -182,7 +194,27 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
                     tls::follow(&mut tls, &state, live, &clocks);
                     notify::ready();
                 }
+                (Wish::Purge, _) => {
+                    let (hub, orders) = (Arc::clone(&hub), orders.clone());
+                    tokio::spawn(async move { control::panic(&hub, &orders).await });
+                }
                 (Wish::Stop, _) | (Wish::Reload, None) => break,
+            },
+            Some(order) = ordered.recv() => match order {
+                Order::Forget(done) => {
+                    services.forget();
+                    turn.iter().for_each(TurnHandle::clear);
+                    let _ = done.send(());
+                }
+                Order::Figures(reply) => {
+                    let figures = Figures {
+                        mailbox: hub.counters(),
+                        turn: turn.as_ref().map(TurnHandle::counters),
+                        names: services.names_counted(),
+                        tables: services.tables(gate.count()),
+                    };
+                    let _ = reply.send(figures);
+                }
             },
             _ = changes.changed() => {
                 services.follow().await;
@@ -195,6 +227,7 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
     }
     notify::stopping();
     info!("stopping");
+    control.iter().for_each(JoinHandle::abort);
     tls::keep_clock(&mut tls, &state, &clocks, true);
     drop((turn, services));
     let _ = stop.send(true);

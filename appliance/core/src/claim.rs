@@ -197,6 +197,17 @@ impl Desk {
         self.claimed = false;
     }
 
+    /// Addresses from which wrong codes came.
+    #[must_use]
+    pub fn sources(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// Forgets from where wrong codes came. How many all together may try stays.
+    pub fn forget(&mut self) {
+        self.sources = HashMap::new();
+    }
+
     /// Whether somebody has claimed this box.
     #[must_use]
     pub const fn is_claimed(&self) -> bool {

@@ -93,6 +93,17 @@ impl Responder {
         self.counters
     }
 
+    /// Devices whose rates are watched.
+    #[must_use]
+    pub fn sources(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// Forgets who has asked. How much all together may ask stays.
+    pub fn forget(&mut self) {
+        self.sources = HashMap::new();
+    }
+
     /// The answer to what `from` sent; `None` when it gets none.
     pub fn handle_query(
         &mut self,

@@ -17,6 +17,7 @@ pub mod firstboot;
 mod golden;
 pub mod lan;
 pub mod light;
+pub mod memory;
 pub mod mode;
 pub mod names;
 pub mod network;
@@ -52,6 +53,23 @@ pub mod fuzzing {
     pub fn networkd_lease(data: &[u8]) {
         if let Some(address) = crate::network::leased(data) {
             assert!(data.len() >= "ADDRESS=::".len() && address.to_string().len() <= 45);
+        }
+    }
+
+    /// What the kernel says of memory is understood or not, and never more is left than there is.
+    pub fn memory_room(data: &[u8]) {
+        use crate::memory::{Room, groups};
+        let Ok(text) = std::str::from_utf8(data) else { return };
+        let _ = Room::of_machine(text);
+        let mut parts = text.splitn(3, '\0');
+        let mut next = || parts.next().unwrap_or_default();
+        if let Some(room) = Room::of_group(next(), next(), next()) {
+            assert!(room.available <= room.total);
+        }
+        for group in groups(text) {
+            assert!(
+                !group.is_empty() && !group.starts_with('/') && !group.split('/').any(|part| part == "..")
+            );
         }
     }
 

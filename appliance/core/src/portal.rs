@@ -87,6 +87,17 @@ impl Portal {
         self.probes
     }
 
+    /// Devices that have seen the page.
+    #[must_use]
+    pub fn devices(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// Forgets who has seen the page.
+    pub fn forget(&mut self) {
+        self.devices = HashMap::new();
+    }
+
     /// A device at `from` asks `host`, in lower case and without a port, for `path`.
     pub fn handle_request(&mut self, host: &str, path: &str, from: IpAddr, now: Instant) -> Verdict {
         let Some(probe) = probes::find(host) else { return Verdict::NotAProbe };

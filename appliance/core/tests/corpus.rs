@@ -45,6 +45,11 @@ fn the_corpus_of_networkd_lease_holds_no_surprise() {
 }
 
 #[test]
+fn the_corpus_of_memory_room_holds_no_surprise() {
+    replay("memory_room", fuzzing::memory_room);
+}
+
+#[test]
 fn the_corpus_of_claim_request_holds_no_surprise() {
     replay("claim_request", fuzzing::claim_request);
 }

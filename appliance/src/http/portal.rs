@@ -51,6 +51,17 @@ impl PortalPages {
         self.portal().handle_settings(self.live.settings().probes);
     }
 
+    /// Devices that have seen the page of the sign-in window.
+    #[must_use]
+    pub fn devices(&self) -> usize {
+        self.portal().devices()
+    }
+
+    /// Forgets who has seen it.
+    pub fn forget(&self) {
+        self.portal().forget();
+    }
+
     /// The answer to a request without TLS; `None` when it is for the box itself.
     pub(super) fn answer(&self, host: Option<&Host>, request: &Request<Body>) -> Option<Response<Body>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {

@@ -3,10 +3,12 @@
 use crate::accept::ListenError;
 use crate::claim::ClaimDesk;
 use crate::clocks::Clocks;
+use crate::control::Tables;
 use crate::dns::NameServer;
 use crate::http::portal::PortalPages;
 use crate::live::Live;
 use crate::mdns::Announcer;
+use appliance_core::dns;
 use appliance_core::settings::{MdnsSettings, Settings};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -65,6 +67,28 @@ impl Services {
         self.announce(settings.mdns.as_ref());
         self.portal.reconfigure();
         self.claims.reconfigure(&settings.controller);
+    }
+
+    /// Forgets what is known of addresses.
+    pub(super) fn forget(&self) {
+        self.portal.forget();
+        self.claims.forget();
+        self.name_server.iter().for_each(NameServer::forget);
+    }
+
+    /// How much is known of addresses.
+    pub(super) fn tables(&self, connections: usize) -> Tables {
+        Tables {
+            connections,
+            claim_addresses: self.claims.sources(),
+            portal_addresses: self.portal.devices(),
+            name_addresses: self.name_server.as_ref().map_or(0, NameServer::sources),
+        }
+    }
+
+    /// What the name server has counted.
+    pub(super) fn names_counted(&self) -> Option<dns::Counters> {
+        self.name_server.as_ref().map(NameServer::counters)
     }
 
     pub(super) fn portal(&self) -> Arc<PortalPages> {

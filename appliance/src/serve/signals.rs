@@ -10,6 +10,8 @@ pub(super) enum Wish {
     Stop,
     /// To read the settings again.
     Reload,
+    /// To purge everything that is held, now.
+    Purge,
 }
 
 /// Waits to be asked.
@@ -18,6 +20,8 @@ pub(super) struct Signals {
     interrupt: Signal,
     /// The terminal was closed; or, for a daemon that has none, the settings have changed.
     hang_up: Signal,
+    /// A gesture that is no command: what watches a button sends it.
+    user: Signal,
     reloads: bool,
 }
 
@@ -28,6 +32,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            user: signal(SignalKind::user_defined1())?,
             reloads,
         })
     }
@@ -37,6 +42,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Wish::Stop,
             _ = self.interrupt.recv() => Wish::Stop,
+            _ = self.user.recv() => Wish::Purge,
             _ = self.hang_up.recv() => if self.reloads { Wish::Reload } else { Wish::Stop },
         }
     }

@@ -12,6 +12,7 @@
 )]
 
 mod claim;
+mod control;
 mod names;
 mod page;
 mod portal;

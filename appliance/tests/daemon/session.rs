@@ -6,12 +6,12 @@ use tokio_tungstenite::tungstenite::Message;
 use wire::{Address, Challenge, ClientFrame, Kind, NodeFrame, Reason, ReceiveKey, Signature};
 
 /// A receive key, by a seed.
-fn key(seed: u8) -> SigningKey {
+pub(crate) fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
 }
 
 /// The first frame's challenge.
-async fn welcomed(client: &mut Client) -> Challenge {
+pub(crate) async fn welcomed(client: &mut Client) -> Challenge {
     let frame = client.frame().await;
     match NodeFrame::decode(&frame).expect("a frame") {
         NodeFrame::Welcome { challenge, .. } => challenge,
@@ -19,12 +19,12 @@ async fn welcomed(client: &mut Client) -> Challenge {
     }
 }
 
-fn subscribe(req: u32, key: &SigningKey, challenge: &Challenge) -> ClientFrame<'static> {
+pub(crate) fn subscribe(req: u32, key: &SigningKey, challenge: &Challenge) -> ClientFrame<'static> {
     let signature = Signature::subscribe(key, Kind::Queue, challenge);
     ClientFrame::Subscribe { req, kind: Kind::Queue, key: ReceiveKey::of(key), signature, from: 0 }
 }
 
-fn inbox(key: &SigningKey) -> Address {
+pub(crate) fn inbox(key: &SigningKey) -> Address {
     Address::of(Kind::Queue, &ReceiveKey::of(key))
 }
 
