@@ -1,6 +1,7 @@
 //! Memory that holds envelopes: outside the heap, out of core dumps, and kept from the swap where that is allowed.
+//! And the heap, through which they pass on their way: what is freed there is overwritten.
 //!
-//! The one module with `unsafe`. What it is not: an allocator, or protection from the kernel.
+//! The one module with `unsafe`. What it is not: protection from the kernel.
 //! Invariant: [`Arena`] is the only owner of its mapping, which is readable and writable for as long as it lives.
 #![allow(unsafe_code)]
 
@@ -8,6 +9,7 @@ use base::Storage;
 use nix::libc;
 use nix::sys::mman::{self, MapFlags, MmapAdvise, ProtFlags};
 use nix::sys::resource::{self, Resource};
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::c_void;
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -94,6 +96,38 @@ unsafe impl Send for Arena {}
 // SAFETY: shared access only reads.
 unsafe impl Sync for Arena {}
 
+/// The allocator of the system, except that whatever is freed is overwritten first: the buffers of TLS and WebSocket
+/// hold envelopes, addresses and credentials for a moment, and most belong to libraries that forget them as they are.
+///
+/// Growing moves, since nobody knows what the system leaves behind when it moves memory by itself.
+#[derive(Debug)]
+pub struct Overwriting;
+
+// SAFETY: every call goes to the allocator of the system with what our caller promised for it; what is freed is written
+// to once more before, while it still belongs to the caller, and within the size it was allocated with.
+unsafe impl GlobalAlloc for Overwriting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        // SAFETY: `start` was allocated with this layout and is the caller's until it is freed below. Bytes that were
+        // never written are written now, and only then looked at as bytes.
+        unsafe {
+            start.write_bytes(0, layout.size());
+            // Without this the compiler would leave out a write to what is freed.
+            zeroize::optimization_barrier(std::slice::from_raw_parts(start, layout.size()));
+            System.dealloc(start, layout);
+        }
+    }
+}
+
 /// What could not be done to keep memory private.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hardening {
@@ -153,6 +187,26 @@ mod tests {
                 arena.is_locked()
             );
             assert!(arena.as_ref()[..1 << 20].iter().all(|byte| *byte == 0));
+        }
+    }
+
+    #[test]
+    fn what_the_heap_frees_is_overwritten() {
+        // Large enough that the system gives it back only when it is told to, and small enough that it stays mapped.
+        let layout = Layout::from_size_align(64 * 1024, 16).expect("a layout");
+        // SAFETY: allocated and freed with one layout, and written within it.
+        let start = unsafe {
+            let start = Overwriting.alloc(layout);
+            start.write_bytes(0xc5, layout.size());
+            Overwriting.dealloc(start, layout);
+            start as usize
+        };
+        // Read from outside, as somebody who searches would; the allocator has put its own notes at the beginning.
+        let mut memory = std::fs::File::open("/proc/self/mem").expect("own memory");
+        let mut bytes = vec![0; layout.size() - 64];
+        std::io::Seek::seek(&mut memory, std::io::SeekFrom::Start(start as u64 + 64)).expect("there");
+        if std::io::Read::read_exact(&mut memory, &mut bytes).is_ok() {
+            assert!(!bytes.windows(16).any(|piece| piece == [0xc5; 16]));
         }
     }
 
