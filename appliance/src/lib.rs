@@ -35,6 +35,7 @@ pub mod leak_guard;
 pub mod live;
 pub mod mdns;
 pub mod memory;
+pub mod metrics;
 pub mod notify;
 pub mod pressure;
 pub mod serve;

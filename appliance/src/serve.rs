@@ -19,7 +19,7 @@ use crate::memory::{self, Arena};
 use crate::state::{StateDir, StateError};
 use crate::tls::{self, TlsError};
 use crate::turn::{self, TurnConfig, TurnError, TurnHandle};
-use crate::{notify, pressure};
+use crate::{metrics, notify, pressure};
 use appliance_core::settings::Settings;
 use connection::Behind;
 use greet::Found;
@@ -46,7 +46,7 @@ use tracing::{info, warn};
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long the sessions get to hear the goodbye.
 pub const STOP_TIME: Duration = Duration::from_secs(3);
-/// Orders of the control socket that wait.
+/// Orders of the control socket and of collectors that wait.
 const ORDERS: usize = 4;
 /// The file in the runtime directory by which the controller says that the clock was set by somebody who knows.
 const CLOCK_TOLD: &str = "clock-told";
@@ -130,6 +130,7 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
             "messages may be swapped to disk: the limit for locked memory is too low (LimitMEMLOCK, ulimit -l)"
         );
     }
+    let counted = listen("metrics.listen", &settings.metrics)?;
     // Before anybody is told where it is: who knows that may ask at once.
     let control = Control::open(state.path());
     if let Err(error) = &control {
@@ -146,7 +147,14 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
     let (stop, stopped) = watch::channel(false);
     let limits = &settings.limits;
     let gate = Gate::new(limits.connections as usize, limits.connections_per_address as usize);
-    let found = Found { https: &https, redirect: &redirect, services: &services, tls: &tls, state: &state };
+    let found = Found {
+        https: &https,
+        redirect: &redirect,
+        metrics: &counted,
+        services: &services,
+        tls: &tls,
+        state: &state,
+    };
     greet::greet(live, &found).map_err(ServeError::System)?;
 
     let pages = page::router(Page {
@@ -176,10 +184,16 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
             move |stream, permit| connection::plain(stream, explanations.clone(), permit, stopped.clone());
         tokio::spawn(accept::take(listener, Arc::clone(&gate), stop.subscribe(), serve));
     }
+    let (orders, mut ordered) = mpsc::channel(ORDERS);
+    let collectors = Gate::new(metrics::CONNECTIONS, metrics::CONNECTIONS);
+    for listener in counted {
+        let router = metrics::router(orders.clone());
+        let serve = move |stream, permit| metrics::serve(stream, router.clone(), permit);
+        tokio::spawn(accept::take(listener, Arc::clone(&collectors), stop.subscribe(), serve));
+    }
     tokio::spawn(Arc::clone(&hub).keep_time());
     tokio::spawn(notify::keep_alive(Arc::clone(&hub)));
     tokio::spawn(pressure::watch(Arc::clone(&hub), Arc::clone(&clocks)));
-    let (orders, mut ordered) = mpsc::channel(ORDERS);
     let control = control.ok().map(|control| tokio::spawn(control.serve(Arc::clone(&hub), orders.clone())));
     info!("started");
     notify::ready();

@@ -66,6 +66,8 @@ pub struct Typed {
     pub mdns_name: Option<DnsLabel>,
     /// `mdns.interfaces`
     pub mdns_interfaces: Option<Vec<String>>,
+    /// `metrics.listen`
+    pub metrics_listen: Option<Vec<SocketAddr>>,
     /// `box.claim`
     pub claim: Option<ClaimHash>,
     /// `box.runtime`
@@ -120,6 +122,8 @@ pub struct Settings {
     pub probes: Probes,
     /// Being found on a LAN; none where that is switched off.
     pub mdns: Option<MdnsSettings>,
+    /// Where counts are told, on this machine alone; empty switches it off.
+    pub metrics: Vec<SocketAddr>,
     /// What the controller of a box hands over; nothing on other machines.
     pub controller: ControllerSettings,
     /// What one client, and all together, may take.
@@ -303,6 +307,7 @@ impl Typed {
             mdns: self
                 .mdns_name
                 .map(|name| MdnsSettings { name, interfaces: self.mdns_interfaces.unwrap_or_default() }),
+            metrics: self.metrics_listen.unwrap_or_default(),
             controller: ControllerSettings { claim: self.claim, runtime: self.runtime },
             limits: LimitSettings {
                 connections: self.connections.unwrap_or(8192),

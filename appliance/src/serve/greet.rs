@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 pub(super) struct Found<'a> {
     pub(super) https: &'a [TcpListener],
     pub(super) redirect: &'a [TcpListener],
+    pub(super) metrics: &'a [TcpListener],
     pub(super) services: &'a Services,
     pub(super) tls: &'a Tls,
     pub(super) state: &'a StateDir,
@@ -20,7 +21,7 @@ pub(super) struct Found<'a> {
 
 /// Writes it to standard output.
 pub(super) fn greet(live: &Live, found: &Found<'_>) -> io::Result<()> {
-    let Found { https, redirect, services, tls, state } = found;
+    let Found { https, redirect, metrics, services, tls, state } = found;
     let mut out = io::stdout().lock();
     writeln!(out, "Bulle {VERSION}")?;
     for (label, scheme, listeners) in [("page", "https", https), ("trust", "http", redirect)] {
@@ -36,6 +37,9 @@ pub(super) fn greet(live: &Live, found: &Found<'_>) -> io::Result<()> {
     }
     for address in services.name_server() {
         writeln!(out, "  dns     {address}")?;
+    }
+    for address in metrics.iter().filter_map(|listener| listener.local_addr().ok()) {
+        writeln!(out, "  counts  http://{address}/metrics")?;
     }
     for warning in &tls.warnings {
         writeln!(out, "Warning: {warning}")?;

@@ -192,3 +192,33 @@ fn a_wrong_request_and_one_that_never_ends_are_refused() {
     }
     assert!(bulle(&["dump"], &daemon.state(), None).0);
 }
+
+#[tokio::test]
+async fn counts_are_told_where_a_setting_asks_for_it_and_nowhere_else() {
+    use tokio::net::TcpStream;
+    let any = "\"127.0.0.1:0\"";
+    let base = format!("[http]\nhttps = {any}\nredirect = {any}\n[turn]\nlisten = {any}\n");
+    let daemon = Daemon::start_as(crate::support::TempDir::new(), &base);
+    assert!(!daemon.greeting.contains("/metrics"));
+    assert_eq!(daemon.get("/metrics", "").await.status, 404, "not at the port of the page");
+
+    let daemon =
+        Daemon::start_as(crate::support::TempDir::new(), &format!("{base}[metrics]\nlisten = {any}\n"));
+    let mut client = daemon.session().await;
+    welcomed(&mut client).await;
+    let line = daemon.greeting.lines().find_map(|line| line.strip_prefix("  counts  http://")).expect("told");
+    let at = line.strip_suffix("/metrics").expect("an address").to_owned();
+    let get = async |path: &str| {
+        let mut stream = TcpStream::connect(&at).await.expect("a connection");
+        crate::support::ask(&mut stream, &format!("GET {path} HTTP/1.1\r\nhost: {at}\r\n")).await
+    };
+    let answer = get("/metrics").await;
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+    assert!(answer.text().contains("\nbulle_sessions 8\n"), "one session is several: {}", answer.text());
+    assert!(answer.text().contains("\nbulle_turn_allocations 0\n") && answer.text().ends_with("# EOF\n"));
+    assert_eq!(appliance::leak_guard::suspicious(answer.text()), None);
+    assert_eq!((get("/healthz").await.status, get("/").await.status), (200, 404));
+}

@@ -66,6 +66,12 @@ pub const KEYS: &[Key] = &[
     },
     Key { section: "mdns", name: "interfaces", expected: "a list of network interfaces such as [\"eth0\"]" },
     Key {
+        section: "metrics",
+        name: "listen",
+        expected: "an address of this machine alone with a port, such as \"127.0.0.1:9464\" or \"[::1]:9464\", or a \
+                   list of them",
+    },
+    Key {
         section: "box",
         name: "claim",
         expected: "a salt and a hash, 32 and 64 hexadecimal digits with a colon between them",

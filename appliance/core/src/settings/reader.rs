@@ -93,6 +93,7 @@ impl Reader<'_> {
             probes: self.take(root, "portal", "probes", probes),
             mdns_name: self.take(root, "mdns", "name", |value| DnsLabel::parse(value.as_str()?)),
             mdns_interfaces: self.take(root, "mdns", "interfaces", |value| texts(value, interface)),
+            metrics_listen: self.take(root, "metrics", "listen", loopback_addresses),
             claim: self.take(root, "box", "claim", |value| ClaimHash::parse(value.as_str()?)),
             runtime: self.take(root, "box", "runtime", path),
             connections: self.take(root, "limits", "connections", count),
@@ -243,6 +244,11 @@ fn addresses(value: &DeValue<'_>) -> Option<Vec<SocketAddr>> {
 /// Addresses that are somebody's: an answer over UDP has to leave from the address that was asked.
 fn own_addresses(value: &DeValue<'_>) -> Option<Vec<SocketAddr>> {
     addresses(value).filter(|all| all.iter().all(|address| !address.ip().is_unspecified()))
+}
+
+/// Addresses that nobody else can reach.
+fn loopback_addresses(value: &DeValue<'_>) -> Option<Vec<SocketAddr>> {
+    addresses(value).filter(|all| all.iter().all(|address| address.ip().is_loopback()))
 }
 
 /// The name of a network interface. The kernel allows more than this; nothing that names one does, and a

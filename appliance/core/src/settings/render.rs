@@ -29,6 +29,7 @@ impl Display for Settings {
         if let Some(mdns) = &self.mdns {
             writeln!(f, "\n[mdns]\nname = \"{}\"\ninterfaces = {}", mdns.name, list(&mdns.interfaces))?;
         }
+        writeln!(f, "\n[metrics]\nlisten = {}", list(&self.metrics))?;
         let ControllerSettings { claim, runtime } = &self.controller;
         if claim.is_some() || runtime.is_some() {
             writeln!(f, "\n[box]")?;

@@ -66,7 +66,7 @@ fn settings_written_out_read_back_the_same() {
                security_contact = \"tel:+33\"\n[turn]\nexternal = [\"203.0.113.7\"]\n\
                [dns]\nlisten = [\"10.77.0.1:53\", \"[fd00:77::1]:53\"]\nprefixes = \"10.77.0.0/24\"\n\
                [portal]\nprobes = \"portal\"\n[mdns]\nname = \"salon\"\ninterfaces = [\"eth0\"]\n\
-               [box]\nruntime = \"/run/x\"\n[limits]\nmailbox = \"1500 KiB\"\nidle = \"61 s\"\n[state]\ndir = \"/a \\\"b\\\" \\\\ c\"\n";
+               [metrics]\nlisten = \"127.0.0.1:9464\"\n[box]\nruntime = \"/run/x\"\n[limits]\nmailbox = \"1500 KiB\"\nidle = \"61 s\"\n[state]\ndir = \"/a \\\"b\\\" \\\\ c\"\n";
     for text in ["", odd] {
         let settings = Typed::parse(text).expect("valid").resolve(&host());
         let written = settings.to_string();
@@ -91,9 +91,18 @@ fn what_disconnects_nobody_changes_at_once_and_the_rest_waits() {
     let at_once = "[http]\nnames = [\"c.d\"]\nsecurity_contact = \"tel:+33\"\ncertificate = \"/a\"\nkey = \"/b\"\n\
                    [dns]\nlisten = [\"10.0.0.1:53\"]\n[portal]\nprobes = \"online\"\n[mdns]\nname = \"x\"\n";
     assert_eq!(before.changed_to(read(at_once)), (read(at_once), Vec::new()));
-    let waits = "[http]\nnames = [\"c.d\"]\nhttps = \"[::]:1\"\nredirect = []\n[turn]\nlisten = []\n[box]\nruntime = \"/r\"\n\
+    let waits = "[http]\nnames = [\"c.d\"]\nhttps = \"[::]:1\"\nredirect = []\n[turn]\nlisten = []\n[metrics]\nlisten = \"[::1]:9\"\n[box]\nruntime = \"/r\"\n\
                  [limits]\nsessions = 1\n[state]\ndir = \"/s\"\n[log]\nlevel = \"warn\"\n";
-    let keys = ["http.https", "http.redirect", "[turn]", "box.runtime", "[limits]", "state.dir", "log.level"];
+    let keys = [
+        "http.https",
+        "http.redirect",
+        "[turn]",
+        "metrics.listen",
+        "box.runtime",
+        "[limits]",
+        "state.dir",
+        "log.level",
+    ];
     assert_eq!(before.changed_to(read(waits)), (read("[http]\nnames = [\"c.d\"]"), keys.to_vec()));
 }
 
@@ -187,6 +196,15 @@ fn the_name_server_listens_on_addresses_of_its_own() {
         );
     }
     assert!(problem("[dns]\nprefixes = [\"10.77.0.1/24\"]").contains("`dns.prefixes`"));
+}
+
+#[test]
+fn counts_are_told_on_this_machine_alone() {
+    assert!(Typed::parse("[metrics]\nlisten = [\"127.0.0.1:9464\", \"[::1]:9464\"]").is_ok());
+    for wrong in ["0.0.0.0:9464", "[::]:9464", "10.0.0.1:9464"] {
+        let text = problem(&format!("[metrics]\nlisten = [\"127.0.0.1:1\", \"{wrong}\"]"));
+        assert!(text.contains("`metrics.listen`: expected an address of this machine alone"), "{text}");
+    }
 }
 
 #[test]
