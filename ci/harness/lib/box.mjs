@@ -1,6 +1,6 @@
 // The real daemon in the box's namespace, with a state directory of its own.
 
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { run } from './process.mjs';
 import { BOX_NAME } from './net.mjs';
 import { leaks } from './leaks.mjs';
@@ -26,10 +26,12 @@ export class Box {
     writeFileSync(`${dir}/bulle.toml`, `[http]\nnames = ["${BOX_NAME}"]\n\n[state]\ndir = "${dir}/state"\n`);
   }
 
-  // Ready when it says where it is, having bound everything that it serves.
-  async start() {
+  // Ready when it says where it is, having bound everything that it serves. `around` is a command that
+  // becomes the box.
+  async start(around = []) {
     this.#starts += 1;
-    this.#daemon = this.#net.service('box', PROGRAM, ['serve', '--config', `${this.#dir}/bulle.toml`], {
+    const [command, ...args] = [...around, PROGRAM, 'serve', '--config', `${this.#dir}/bulle.toml`];
+    this.#daemon = this.#net.service('box', command, args, {
       log: `${this.#net.logs}/box-${this.#starts}.log`,
     });
     this.#spoke.push(this.#daemon);
@@ -62,6 +64,29 @@ export class Box {
     const link = /https:\/\/\S+#\S+/.exec(said);
     if (!link) throw new Error(`bulle invite printed no link:\n${said}`);
     return link[0];
+  }
+
+  // All that it holds, as `bulle dump` shows it.
+  dump(bytes = false) {
+    return run(PROGRAM, ['dump', '--state', `${this.#dir}/state`, ...(bytes ? ['--bytes'] : [])]);
+  }
+
+  purge() {
+    return run(PROGRAM, ['purge', '--state', `${this.#dir}/state`]);
+  }
+
+  // Waits until its log says this.
+  said(pattern, limit) {
+    return this.#daemon.line(pattern, limit);
+  }
+
+  // Every file that is its own, that it has open, or that keeps what it says.
+  files() {
+    const state = readdirSync(`${this.#dir}/state`).map((name) => `${this.#dir}/state/${name}`);
+    const open = readdirSync(`/proc/${this.pid}/fd`).map((fd) => readlinkSync(`/proc/${this.pid}/fd/${fd}`));
+    const logs = Array.from({ length: this.#starts }, (_, number) => `${this.#net.logs}/box-${number + 1}.log`);
+    const all = new Set([...state, ...open.filter((path) => path.startsWith('/')), ...logs, `${this.#dir}/bulle.toml`]);
+    return [...all].filter((path) => existsSync(path) && lstatSync(path).isFile() && !path.startsWith('/proc/'));
   }
 
   get pid() {

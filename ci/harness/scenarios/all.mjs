@@ -6,6 +6,7 @@ import * as crowd from './crowd.mjs';
 import * as pages from './pages.mjs';
 import * as sealed from './sealed.mjs';
 import * as native from './native.mjs';
+import * as blind from './blind.mjs';
 import * as names from './names.mjs';
 import * as box from './box.mjs';
 import * as boxBoards from './box-boards.mjs';
@@ -28,6 +29,8 @@ export const scenarios = {
   pages: pages.pages,
   'no-route-out': sealed.noRouteOut,
   'untrusted-authority': sealed.untrustedAuthority,
+  blind: blind.blind,
+  'short-of-memory': blind.shortOfMemory,
   'own-names': names.ownNames,
   'own-names-ipv6': names.ownNamesIpv6,
   'two-boxes-one-lan': names.twoBoxes,
