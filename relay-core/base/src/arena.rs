@@ -12,9 +12,9 @@ use core::ops::Range;
 /// Ends a chain, and the list of free blocks.
 const NONE: u32 = u32::MAX;
 
-/// From so many blocks on, memory that nothing needs any more goes back to the system. Below, the same pages are
-/// used again and again, which costs nothing.
-const WORTH_GIVING_BACK: usize = 256;
+/// Free blocks that keep their memory, so that what comes and goes all the time costs nothing: 1 MiB. The memory of
+/// the others goes back to the system.
+const KEPT: u32 = if cfg!(test) { 4 } else { 256 };
 
 /// What an [`Arena`] lies in.
 pub trait Storage: AsRef<[u8]> + AsMut<[u8]> {
@@ -32,8 +32,14 @@ pub struct Arena<S> {
     storage: S,
     /// For each block that was ever used: the block after it, in its chain or among the free ones.
     next: Vec<u32>,
-    /// The free block that was freed last.
+    /// For each of them: whether it is free, and its memory was given back.
+    is_cold: Vec<bool>,
+    /// The free block with memory that was freed last.
     free: u32,
+    /// How many of these there are, at most [`KEPT`].
+    kept: u32,
+    /// The free block without memory that was freed last.
+    cold: u32,
     used: u32,
     total: u32,
 }
@@ -85,7 +91,8 @@ impl<S: Storage> Arena<S> {
     pub fn new(storage: S) -> Self {
         let blocks = storage.as_ref().len() / BLOCK;
         let total = u32::try_from(blocks).unwrap_or(NONE).min(NONE - 1);
-        Self { storage, next: Vec::new(), free: NONE, used: 0, total }
+        let (next, is_cold) = (Vec::new(), Vec::new());
+        Self { storage, next, is_cold, free: NONE, kept: 0, cold: NONE, used: 0, total }
     }
 
     /// Stores a copy of `bytes`.
@@ -149,32 +156,21 @@ impl<S: Storage> Arena<S> {
             if let Some(bytes) = block_mut(&mut self.storage, block) {
                 wipe(bytes);
             }
-            self.link(block, self.free);
-            self.free = block;
+            self.put_away(block);
             block = after;
         }
         self.used = self.used.saturating_sub(blocks);
-        if self.used == 0 && self.next.len() >= WORTH_GIVING_BACK {
-            self.forget_blocks();
-        }
     }
 
     /// Overwrites all that was ever used with zeros. Every chain that is still somewhere has become meaningless
     /// and must be dropped.
     pub fn clear(&mut self) {
-        let used = self.next.len().saturating_mul(BLOCK);
-        if let Some(bytes) = self.storage.as_mut().get_mut(..used) {
-            wipe(bytes);
-        }
-        self.forget_blocks();
-    }
-
-    /// Begins anew, with all blocks zero and in nobody's use.
-    fn forget_blocks(&mut self) {
+        let blocks = self.storage.as_mut().chunks_exact_mut(BLOCK).zip(&self.is_cold);
+        // What has no memory is zero, and touching it would take memory, which may be what there is none of.
+        blocks.filter(|(_, is_cold)| !**is_cold).for_each(|(bytes, _)| wipe(bytes));
         self.storage.give_back(0..self.next.len().saturating_mul(BLOCK));
-        self.next = Vec::new();
-        self.free = NONE;
-        self.used = 0;
+        (self.next, self.is_cold) = (Vec::new(), Vec::new());
+        (self.free, self.kept, self.cold, self.used) = (NONE, 0, NONE, 0);
     }
 
     /// Blocks in all.
@@ -197,16 +193,45 @@ impl<S: Storage> Arena<S> {
         &self.storage
     }
 
-    /// A block that is zero: one that was freed, else one that was never used.
+    /// A block that is zero: one that was freed, with memory if there is one, else one that was never used.
     fn take(&mut self) -> Option<u32> {
         if self.free != NONE {
             let block = self.free;
             self.free = self.after(block);
+            self.kept = self.kept.saturating_sub(1);
+            return Some(block);
+        }
+        if self.cold != NONE {
+            let block = self.cold;
+            self.cold = self.after(block);
+            self.mark(block, false);
             return Some(block);
         }
         let block = u32::try_from(self.next.len()).ok().filter(|block| *block < self.total)?;
         self.next.push(NONE);
+        self.is_cold.push(false);
         Some(block)
+    }
+
+    /// Puts a block that is zero among the free ones.
+    fn put_away(&mut self, block: u32) {
+        if self.kept < KEPT {
+            self.link(block, self.free);
+            self.free = block;
+            self.kept += 1;
+            return;
+        }
+        self.link(block, self.cold);
+        self.cold = block;
+        self.mark(block, true);
+        let start = (block as usize).saturating_mul(BLOCK);
+        self.storage.give_back(start..start.saturating_add(BLOCK));
+    }
+
+    fn mark(&mut self, block: u32, is_cold: bool) {
+        if let Some(mark) = self.is_cold.get_mut(block as usize) {
+            *mark = is_cold;
+        }
     }
 
     fn after(&self, block: u32) -> u32 {
@@ -336,22 +361,26 @@ mod tests {
     }
 
     #[test]
-    fn much_memory_goes_back_when_nothing_is_held_and_a_little_stays() {
-        let mut arena = Arena::new(Counted(vec![0; 2 * WORTH_GIVING_BACK * BLOCK], Vec::new()));
-        let little = arena.store(&vec![1; (WORTH_GIVING_BACK - 1) * BLOCK]).unwrap();
+    fn what_is_freed_gives_its_memory_back_but_for_a_little() {
+        const KEPT: usize = super::KEPT as usize;
+        let mut arena = Arena::new(Counted(vec![0; 8 * KEPT * BLOCK], Vec::new()));
+        let held = arena.store(&[1; BLOCK]).unwrap();
+        let little = arena.store(&vec![2; KEPT * BLOCK]).unwrap();
         arena.free(little);
-        assert_eq!(arena.expose_storage().1, []);
-        let first = arena.store(&vec![2; WORTH_GIVING_BACK * BLOCK]).unwrap();
-        let second = arena.store(&[3; BLOCK]).unwrap();
-        arena.free(first);
-        assert_eq!(arena.expose_storage().1, [], "something is held");
-        arena.free(second);
-        let given = &arena.expose_storage().1;
-        assert_eq!((given.len(), given.first()), (1, Some(&(0..(WORTH_GIVING_BACK + 1) * BLOCK))));
-        let again = arena.store(&[4; 2 * BLOCK]).unwrap();
-        assert_eq!(arena.pieces(&again).collect::<Vec<_>>().concat(), [4; 2 * BLOCK]);
+        assert!(arena.expose_storage().1.is_empty(), "a little is kept");
+        let much = arena.store(&vec![3; (KEPT + 9) * BLOCK]).unwrap();
+        arena.free(much);
+        let given = core::mem::take(&mut arena.storage.1);
+        assert_eq!(given.len(), 9);
+        assert!(given.iter().all(|range| range.len() == BLOCK && range.start % BLOCK == 0));
+        // What was given back is used again when the rest is.
+        let all = arena.store(&vec![4; (8 * KEPT - 1) * BLOCK]).unwrap();
+        assert_eq!(arena.free_blocks(), 0);
+        assert_eq!(arena.pieces(&all).collect::<Vec<_>>().concat(), vec![4; (8 * KEPT - 1) * BLOCK]);
+        assert_eq!(arena.pieces(&held).collect::<Vec<_>>().concat(), [1; BLOCK]);
         arena.clear();
-        assert_eq!(arena.expose_storage().1.last(), Some(&(0..2 * BLOCK)));
+        assert_eq!(arena.expose_storage().1.last(), Some(&(0..8 * KEPT * BLOCK)));
+        assert!(arena.expose_storage().0.iter().all(|byte| *byte == 0));
     }
 
     mod model {
