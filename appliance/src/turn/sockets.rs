@@ -1,15 +1,15 @@
 //! Sockets: how they are made, how whole batches go in and out of them, and how a failure is told.
 
 use std::io::{self, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use mio::event::Source;
 use mio::net::{TcpListener, UdpSocket};
 use mio::{Interest, Registry, Token};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::setsockopt;
-use nix::sys::socket::sockopt::Ipv6DontFrag;
-use nix::{libc, setsockopt_impl, sockopt_impl};
+use nix::sys::socket::sockopt::UdpGroSegment;
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use relay_core::turn::BindError;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -23,63 +23,55 @@ const BACKLOG: i32 = 128;
 /// Files that the rest of the daemon needs beside relay sockets.
 const OTHER_FILES: u64 = 1024;
 
-sockopt_impl!(
-    /// Whether the system cuts a datagram that is longer than the link allows (`ip(7)`, `IP_MTU_DISCOVER`).
-    MtuDiscovery,
-    SetOnly,
-    libc::IPPROTO_IP,
-    libc::IP_MTU_DISCOVER,
-    libc::c_int
-);
-sockopt_impl!(
-    /// The same for IPv6 (`ipv6(7)`, `IPV6_MTU_DISCOVER`).
-    MtuDiscovery6,
-    SetOnly,
-    libc::IPPROTO_IPV6,
-    libc::IPV6_MTU_DISCOVER,
-    libc::c_int
-);
-/// It cuts, as for any other program.
-const CUT: libc::c_int = libc::IP_PMTUDISC_WANT;
+/// What the system can do with trains at one address of this machine.
+///
+/// It is asked with a socket of its own that is gone afterwards: the library sets up what it is given for QUIC, which
+/// wants to be told the time, the address and the class of each datagram, and lets none be cut. What we relay is
+/// cut as for any other program, and being told costs time for each datagram.
+pub(super) fn trains(address: IpAddr) -> io::Result<Arc<UdpSocketState>> {
+    let asked =
+        Socket::new(Domain::for_address(SocketAddr::new(address, 0)), Type::DGRAM, Some(Protocol::UDP))?;
+    asked.bind(&SocketAddr::new(address, 0).into())?;
+    Ok(Arc::new(UdpSocketState::new(UdpSockRef::from(&asked))?))
+}
 
 /// A UDP socket that takes and gives whole batches: what came as one train from the network card (GRO) is one
 /// read, and what goes to one place as one train (GSO) is one write.
 pub(super) struct Port {
     socket: UdpSocket,
-    state: UdpSocketState,
+    /// Shared by all sockets of one address: what one of them learns of the way there holds for all.
+    trains: Arc<UdpSocketState>,
     /// Datagrams, or trains of them, that are asked for at once: as many as came the last times.
     slots: usize,
 }
 
 impl Port {
     /// Binds one UDP socket to one address. IPv6 sockets carry IPv6 only.
-    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    pub(super) fn bind(address: SocketAddr, trains: Arc<UdpSocketState>) -> io::Result<Self> {
+        let kind = Type::DGRAM.nonblocking();
+        let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::UDP))?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
-        socket.set_nonblocking(true)?;
+        // A system without trains works with single datagrams.
+        let _ = setsockopt(&socket, UdpGroSegment, &true);
         socket.bind(&address.into())?;
-        let socket = UdpSocket::from_std(socket.into());
-        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        // That library is made for QUIC, which looks for the length of the path by itself. What we relay is not ours
-        // to measure; a system that does not know the option cuts anyway.
-        let _ = setsockopt(&socket, MtuDiscovery, &CUT);
-        if address.is_ipv6() {
-            let _ = setsockopt(&socket, MtuDiscovery6, &CUT);
-            let _ = setsockopt(&socket, Ipv6DontFrag, &false);
-        }
-        Ok(Self { socket, state, slots: FEWEST_SLOTS })
+        Ok(Self { socket: UdpSocket::from_std(socket.into()), trains, slots: FEWEST_SLOTS })
     }
 
     /// The same for a socket that clients send to.
     pub(super) fn bind_server(address: SocketAddr) -> io::Result<Self> {
-        let port = Self::bind(address)?;
+        let port = Self::bind(address, trains(address.ip())?)?;
         let buffers = socket2::SockRef::from(&port.socket);
         // The system caps what it grants, and works with less.
         let _ = buffers.set_recv_buffer_size(SERVER_BUFFER);
         let _ = buffers.set_send_buffer_size(SERVER_BUFFER);
         Ok(port)
+    }
+
+    /// What the system can do with trains at its address.
+    pub(super) fn trains(&self) -> Arc<UdpSocketState> {
+        Arc::clone(&self.trains)
     }
 
     pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -92,7 +84,7 @@ impl Port {
 
     /// Datagrams that may go to one place as one train.
     pub(super) fn longest_train(&self) -> usize {
-        self.state.max_gso_segments()
+        self.trains.max_gso_segments()
     }
 
     /// Sends datagrams of `segment` bytes each, of which the last may be shorter, to one place. What does not fit
@@ -106,7 +98,7 @@ impl Port {
                 segment_size: Some(segment),
                 src_ip: None,
             };
-            match self.state.try_send(UdpSockRef::from(&self.socket), &transmit) {
+            match self.trains.try_send(UdpSockRef::from(&self.socket), &transmit) {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => {}
                 Ok(()) | Err(_) => return,
             }
@@ -165,7 +157,7 @@ impl Inbound {
             std::array::from_fn(|_| IoSliceMut::new(room.next().unwrap_or_default()));
         let slots = port.slots.clamp(FEWEST_SLOTS, MOST_SLOTS);
         let slices = slices.get_mut(..slots).unwrap_or_default();
-        self.filled = port.state.recv(UdpSockRef::from(&port.socket), slices, &mut self.meta)?;
+        self.filled = port.trains.recv(UdpSockRef::from(&port.socket), slices, &mut self.meta)?;
         let more = self.filled == slots;
         if more {
             port.slots = slots * 2;
@@ -213,5 +205,23 @@ pub(super) fn raise_file_limit(relays: usize) {
     {
         // With fewer files there are fewer allocations, each refused with 508.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::getsockopt;
+    use nix::sys::socket::sockopt::{IpRecvTos, Ipv4PacketInfo, ReceiveTimestampns};
+
+    use super::*;
+
+    #[test]
+    fn sockets_take_trains_and_are_told_nothing_else() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let port = Port::bind(address, trains(address.ip()).unwrap()).unwrap();
+        assert!(getsockopt(&port.socket, UdpGroSegment).unwrap());
+        assert!(!getsockopt(&port.socket, Ipv4PacketInfo).unwrap());
+        assert!(!getsockopt(&port.socket, IpRecvTos).unwrap());
+        assert!(!getsockopt(&port.socket, ReceiveTimestampns).unwrap());
     }
 }

@@ -254,7 +254,12 @@ impl Wires {
     }
 
     pub(super) fn bind_relay(&mut self, relay: RelayId, address: SocketAddr) -> io::Result<()> {
-        let mut port = Port::bind(address)?;
+        let mut neighbours = self.listening.iter().flatten();
+        let trains = match neighbours.find(|listening| listening.address.ip() == address.ip()) {
+            Some(listening) => listening.port.trains(),
+            None => sockets::trains(address.ip())?,
+        };
+        let mut port = Port::bind(address, trains)?;
         let token = relay_token(relay);
         port.register(self.poll.registry(), token)?;
         let index = token.0 - FIRST_RELAY;
