@@ -18,7 +18,7 @@ use relay_core::turn::{
     Config, Counters, CredentialSecret, Effect, FiveTuple, PeerPolicy, RelayAddresses, Server, message_len,
 };
 
-use super::pace::Pace;
+use super::pace::{Pace, rest_precisely};
 use super::sockets::{self, Inbound};
 use super::streams::{Fate, READ_BUFFER, Stream, UNUSED};
 use super::wires::{Place, Source, WAKER, Wires};
@@ -112,6 +112,7 @@ impl EventLoop {
     /// Runs until it is told to stop.
     pub(super) fn run(mut self) {
         let mut events = Wires::events();
+        rest_precisely();
         loop {
             self.share_counters();
             let now = self.now();
@@ -148,7 +149,7 @@ impl EventLoop {
             self.drain(now);
             self.wires.flush();
             if self.ready.is_empty()
-                && let Some(rest) = self.pace.rest(packets, self.now())
+                && let Some(rest) = self.pace.rest(packets, now, self.now())
             {
                 std::thread::sleep(rest);
             }
