@@ -24,12 +24,17 @@ impl Report {
 
     /// One figure out of several rounds: their median.
     pub fn figure(&mut self, name: &str, rounds: &[f64], unit: &str) {
-        self.put(name, rounds, unit, None);
+        self.put(name, rounds, unit, Goal::None);
     }
 
     /// As [`figure`](Self::figure), with what it should at most be.
     pub fn figure_at_most(&mut self, name: &str, rounds: &[f64], unit: &str, goal: f64) {
-        self.put(name, rounds, unit, Some(goal));
+        self.put(name, rounds, unit, Goal::AtMost(goal));
+    }
+
+    /// As [`figure`](Self::figure), with what it should at least be.
+    pub fn figure_at_least(&mut self, name: &str, rounds: &[f64], unit: &str, goal: f64) {
+        self.put(name, rounds, unit, Goal::AtLeast(goal));
     }
 
     /// Something that is no figure: a version, a list of files.
@@ -54,13 +59,21 @@ impl Report {
         fs::write(&file, format!("{whole:#}\n")).with_context(|| format!("{}: not written", file.display()))
     }
 
-    fn put(&mut self, name: &str, rounds: &[f64], unit: &str, goal: Option<f64>) {
+    fn put(&mut self, name: &str, rounds: &[f64], unit: &str, goal: Goal) {
         let Some(value) = median(rounds) else { return };
         let (least, most) = rounds.iter().fold((f64::MAX, f64::MIN), |(a, b), &x| (a.min(x), b.max(x)));
-        let verdict = match goal {
-            Some(goal) if value <= goal => format!("  (goal: at most {goal}, met)"),
-            Some(goal) => format!("  (goal: at most {goal}, MISSED)"),
-            None => String::new(),
+        let (at_most, at_least) = match goal {
+            Goal::None => (None, None),
+            Goal::AtMost(goal) => (Some(goal), None),
+            Goal::AtLeast(goal) => (None, Some(goal)),
+        };
+        let met = at_most.map(|goal| value <= goal).or(at_least.map(|goal| value >= goal));
+        let verdict = match (goal, met) {
+            (Goal::AtMost(goal), Some(true)) => format!("  (goal: at most {goal}, met)"),
+            (Goal::AtMost(goal), _) => format!("  (goal: at most {goal}, MISSED)"),
+            (Goal::AtLeast(goal), Some(true)) => format!("  (goal: at least {goal}, met)"),
+            (Goal::AtLeast(goal), _) => format!("  (goal: at least {goal}, MISSED)"),
+            (Goal::None, _) => String::new(),
         };
         let spread = if rounds.len() > 1 { format!("  [{least:.2} .. {most:.2}]") } else { String::new() };
         println!("{} {name} {value:.2} {unit}{spread}{verdict}", self.name);
@@ -69,10 +82,19 @@ impl Report {
             "value": value,
             "unit": unit,
             "rounds": rounds,
-            "goal_at_most": goal,
-            "met": goal.map(|goal| value <= goal),
+            "goal_at_most": at_most,
+            "goal_at_least": at_least,
+            "met": met,
         }));
     }
+}
+
+/// What a figure should be.
+#[derive(Clone, Copy)]
+enum Goal {
+    None,
+    AtMost(f64),
+    AtLeast(f64),
 }
 
 /// What this machine is, as far as it says something about speed.

@@ -42,21 +42,56 @@ impl Allocation {
     /// # Errors
     /// When the server refuses or does not answer.
     pub fn new(local: SocketAddr, server: SocketAddr, login: &Login) -> Result<Self> {
+        let mut made = Self::unasked(local, server, login)?;
+        let transport = RequestedTransport::new(RequestedTransport::UDP);
+        let answer = made.ask(ALLOCATE, |_| vec![Box::new(transport.clone())])?;
+        made.take(&answer)?;
+        Ok(made)
+    }
+
+    /// The socket of one that is still to be [asked for](Self::ask_together).
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn unasked(local: SocketAddr, server: SocketAddr, login: &Login) -> Result<Self> {
         let socket = UdpSocket::bind(local)?;
         socket.connect(server)?;
         socket.set_read_timeout(Some(Duration::from_millis(500)))?;
-        let mut made = Self {
-            socket,
-            relayed: server,
-            login: login.clone(),
-            realm: String::new(),
-            nonce: String::new(),
-        };
+        Ok(Self { socket, relayed: server, login: login.clone(), realm: String::new(), nonce: String::new() })
+    }
+
+    /// Asks for all of them as clients do who come at the same time: nobody waits for another's answer.
+    ///
+    /// # Errors
+    /// When the server refuses one, or does not answer.
+    pub fn ask_together(all: &mut [Self]) -> Result<()> {
         let transport = RequestedTransport::new(RequestedTransport::UDP);
-        let answer = made.ask(ALLOCATE, |_| vec![Box::new(transport.clone())])?;
-        let message = Message::from_bytes(&answer)?;
-        made.relayed = message.attribute::<XorRelayedAddress>()?.addr(message.transaction_id());
-        Ok(made)
+        // The first answer is the challenge.
+        for authenticated in [false, true] {
+            let mut requests = Vec::new();
+            for one in &*all {
+                let request = one.request(ALLOCATE, |_| vec![Box::new(transport.clone())])?;
+                one.socket.send(&request)?;
+                requests.push(request);
+            }
+            for (one, request) in all.iter_mut().zip(&requests) {
+                let answer = one.answer_to(request)?;
+                ensure!(
+                    one.is_success(ALLOCATE, &answer)? == authenticated,
+                    "a challenge was expected first"
+                );
+                if authenticated {
+                    one.take(&answer)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, answer: &[u8]) -> Result<()> {
+        let message = Message::from_bytes(answer)?;
+        self.relayed = message.attribute::<XorRelayedAddress>()?.addr(message.transaction_id());
+        Ok(())
     }
 
     /// Binds `number` to `peer`.
@@ -88,39 +123,61 @@ impl Allocation {
         attributes: impl Fn(u128) -> Vec<Box<dyn AttributeWrite>>,
     ) -> Result<Vec<u8>> {
         for _ in 0..3 {
-            let mut message = Message::builder_request(method, MessageWriteVec::new());
-            let attributes = attributes(message.transaction_id().into());
-            for attribute in &attributes {
-                message.add_attribute(attribute.as_ref())?;
-            }
-            if !self.realm.is_empty() {
-                message.add_attribute(&Username::new(&self.login.name)?)?;
-                message.add_attribute(&Realm::new(&self.realm)?)?;
-                message.add_attribute(&Nonce::new(&self.nonce)?)?;
-                let key = LongTermKeyCredentials::new(
-                    self.login.name.clone(),
-                    self.login.password.clone(),
-                    self.realm.clone(),
-                );
-                message.add_message_integrity(&key.into(), IntegrityAlgorithm::Sha1)?;
-            }
-            let answer = self.exchange(&message.finish())?;
-            let message = Message::from_bytes(&answer)?;
-            if message.has_class(MessageClass::Success) {
+            let answer = self.exchange(&self.request(method, &attributes)?)?;
+            if self.is_success(method, &answer)? {
                 return Ok(answer);
             }
-            let code = message.attribute::<ErrorCode>().context("an error without its code")?.code();
-            ensure!(matches!(code, 401 | 438), "{method:?}: the server refuses with {code}");
-            message.attribute::<Realm>()?.realm().clone_into(&mut self.realm);
-            message.attribute::<Nonce>()?.nonce().clone_into(&mut self.nonce);
         }
         bail!("{method:?}: the server does not take the password")
     }
 
+    /// A request, signed as soon as the server has told what with.
+    fn request(
+        &self,
+        method: Method,
+        attributes: impl Fn(u128) -> Vec<Box<dyn AttributeWrite>>,
+    ) -> Result<Vec<u8>> {
+        let mut message = Message::builder_request(method, MessageWriteVec::new());
+        let attributes = attributes(message.transaction_id().into());
+        for attribute in &attributes {
+            message.add_attribute(attribute.as_ref())?;
+        }
+        if !self.realm.is_empty() {
+            message.add_attribute(&Username::new(&self.login.name)?)?;
+            message.add_attribute(&Realm::new(&self.realm)?)?;
+            message.add_attribute(&Nonce::new(&self.nonce)?)?;
+            let key = LongTermKeyCredentials::new(
+                self.login.name.clone(),
+                self.login.password.clone(),
+                self.realm.clone(),
+            );
+            message.add_message_integrity(&key.into(), IntegrityAlgorithm::Sha1)?;
+        }
+        Ok(message.finish())
+    }
+
+    /// Whether the server agrees; when it asks who we are, what it asked with is kept.
+    fn is_success(&mut self, method: Method, answer: &[u8]) -> Result<bool> {
+        let message = Message::from_bytes(answer)?;
+        if message.has_class(MessageClass::Success) {
+            return Ok(true);
+        }
+        let code = message.attribute::<ErrorCode>().context("an error without its code")?.code();
+        ensure!(matches!(code, 401 | 438), "{method:?}: the server refuses with {code}");
+        message.attribute::<Realm>()?.realm().clone_into(&mut self.realm);
+        message.attribute::<Nonce>()?.nonce().clone_into(&mut self.nonce);
+        Ok(false)
+    }
+
     fn exchange(&self, request: &[u8]) -> Result<Vec<u8>> {
+        self.socket.send(request)?;
+        self.answer_to(request)
+    }
+
+    /// The answer to a request that was sent once; it is sent again when none comes.
+    fn answer_to(&self, request: &[u8]) -> Result<Vec<u8>> {
         let mut buffer = [0; 1500];
         for _ in 0..TRIES {
-            self.socket.send(request)?;
             while let Ok(length) = self.socket.recv(&mut buffer) {
                 let answer = buffer.get(..length).unwrap_or_default();
                 // The same transaction; anything else is late.
@@ -128,6 +185,7 @@ impl Allocation {
                     return Ok(answer.to_vec());
                 }
             }
+            self.socket.send(request)?;
         }
         bail!("no answer")
     }
