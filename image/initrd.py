@@ -9,8 +9,9 @@ from .common import IMAGE, Fault, run, settle
 from .lock import settings
 
 PROGRAMS = ["usr/bin/busybox", "usr/sbin/dmsetup", "usr/sbin/e2fsck", "usr/sbin/mke2fs"]
-# Loaded at once; whatever else the disk needs is asked for by the devices themselves.
-FIRST = ["dm-verity", "squashfs", "erofs", "ext4", "vfat", "nls_ascii", "nls_cp437", "nls_utf8"]
+# What is loaded beside each other, because the kernel takes its time over the signature of each: for the root file
+# system, which is wanted first, and for the partitions beside it. What the disk needs its devices ask for themselves.
+SETS = {"ROOT": ["dm-verity"], "DATA": ["ext4"], "FAT": ["vfat", "nls_ascii", "nls_cp437"]}
 
 
 def make(board, tree, parts, kernel, folder, out, numbers, level):
@@ -21,7 +22,6 @@ def make(board, tree, parts, kernel, folder, out, numbers, level):
     (folder / "lib").symlink_to("usr/lib")
     for name in PROGRAMS:
         _program(parts, folder, name)
-    _modules(board, tree, Path(kernel), folder)
     shutil.copyfile(IMAGE / "initrd/init", folder / "init")
     os.chmod(folder / "init", 0o755)
     (folder / "usr/lib/bulle").mkdir()
@@ -29,6 +29,7 @@ def make(board, tree, parts, kernel, folder, out, numbers, level):
     (folder / "etc/box").write_text(
         f"FAT={numbers['bulle']}\nDATA={numbers['data']}\n"
         "FAT_OPTIONS=ro,nodev,nosuid,noexec,umask=0077,codepage=437,iocharset=ascii,utf8=1\n")
+    _modules(board, tree, Path(kernel), folder)
     # A box without a battery meets file systems from the future.
     (folder / "etc/e2fsck.conf").write_text("[options]\nbroken_system_clock = true\n")
     (folder / "etc/mtab").symlink_to("/proc/self/mounts")
@@ -76,4 +77,5 @@ def _modules(board, tree, kernel, folder):
     for name in modules.BUILTIN:
         shutil.copyfile(kernel / name, base / name)
     modules.index(folder, text=True)
-    (folder / "etc/modules").write_text("\n".join(FIRST) + "\n")
+    with open(folder / "etc/box", "a") as file:
+        file.writelines(f"{name}_MODULES='{' '.join(found)}'\n" for name, found in SETS.items())

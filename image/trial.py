@@ -17,7 +17,7 @@ from .common import OUT, TOP, Fault, run
 AFTER_FALL_BACK = r"""
 grep -o 'verity=[^ ]*' /proc/cmdline
 for _ in $(seq 60); do
-    [ "$(chroot /host systemctl show -P ActiveState bulle-good.service)" = activating ] || break
+    [ "$(chroot /host systemctl show -P ActiveState bulle-good.service)" != active ] || break
     sleep 1
 done
 mkdir -p /tmp/boot

@@ -2,7 +2,7 @@
 
 use super::boot_partition::BootPartition;
 use super::commands;
-use super::services::{Asked, NETWORK, SERVE, SERVE_ANEW};
+use super::services::{Asked, NETWORK, SERVE};
 use super::world::World;
 use crate::files;
 use crate::host;
@@ -44,10 +44,8 @@ pub(super) struct Applier {
     config: PathBuf,
     rules: Option<String>,
     settings: Option<String>,
-    bubble: Option<bool>,
     network: Asked,
     serve: Asked,
-    serve_anew: Asked,
     /// Why the packet filter is not as it should be, if so. What was in force before still is.
     pub(super) filter_failed: Option<io::Error>,
 }
@@ -72,10 +70,8 @@ impl Applier {
             config: world.run().join("bulle.toml"),
             rules: None,
             settings: None,
-            bubble: None,
             network: Asked::new(NETWORK),
             serve: Asked::new(SERVE),
-            serve_anew: Asked::new(SERVE_ANEW),
             filter_failed: None,
         })
     }
@@ -86,10 +82,15 @@ impl Applier {
     /// When a file cannot be written; it is tried again the next time.
     pub(super) async fn apply(&mut self, plan: &Plan, serve: &Serve, now: Instant) -> io::Result<()> {
         let written = self.write(plan, serve).await;
-        for asked in [&mut self.network, &mut self.serve, &mut self.serve_anew] {
+        for asked in [&mut self.network, &mut self.serve] {
             asked.turn(now).await;
         }
         written
+    }
+
+    /// Whether the daemon has settings to start with.
+    pub(super) const fn has_settings(&self) -> bool {
+        self.settings.is_some()
     }
 
     /// Whether something is not as it should be although it was tried.
@@ -99,7 +100,7 @@ impl Applier {
 
     /// Whether a service has refused its settings several times; which it is stands in the log.
     pub(super) const fn is_refused(&self) -> bool {
-        self.network.is_refused() || self.serve.is_refused() || self.serve_anew.is_refused()
+        self.network.is_refused() || self.serve.is_refused()
     }
 
     async fn write(&mut self, plan: &Plan, serve: &Serve) -> io::Result<()> {
@@ -125,14 +126,10 @@ impl Applier {
             let group = Group::from_name(SERVE_USER).ok().flatten().map(|group| group.gid);
             files::replace(&self.config, settings.as_bytes(), 0o640)?;
             give(&self.config, None, group);
-            let bubble = plan.bubble.is_some();
-            match self.bubble.replace(bubble) {
-                // It starts by itself once the controller is ready.
-                None => {}
-                Some(before) if before == bubble => self.serve.want(),
-                Some(_) => self.serve_anew.want(),
+            // With the first ones it starts by itself.
+            if self.settings.replace(settings).is_some() {
+                self.serve.want();
             }
-            self.settings = Some(settings);
         }
         Ok(())
     }

@@ -83,7 +83,10 @@ pub(super) struct Controller {
     pub(super) carrier_since: Option<Instant>,
     pub(super) apply_failed: Option<io::Error>,
     pub(super) status: Option<Status>,
-    pub(super) ready: bool,
+    /// Whether the service manager knows that the daemon can start.
+    ready: bool,
+    /// Whether the box is what it decided to be.
+    pub(super) settled: bool,
     pub(super) world: World,
 }
 
@@ -126,6 +129,7 @@ impl Controller {
             apply_failed: None,
             status: None,
             ready: false,
+            settled: false,
             clocks,
             world,
         };
@@ -169,13 +173,13 @@ impl Controller {
                     self.radio.forget_refusal();
                     // Names, keys and channels may have changed: as if it had just been decided.
                     self.decision = None;
-                    self.ready = false;
+                    (self.ready, self.settled) = (false, false);
                 }
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
             }
             self.turn().await;
-            wait = if self.ready { TICK } else { FIRST_TICK };
+            wait = if self.settled { TICK } else { FIRST_TICK };
         }
         notify::stopping();
         info!("stopping");
@@ -204,12 +208,24 @@ impl Controller {
         self.apply().await;
         self.show();
         self.shine();
-        if !self.ready && self.decision.is_some() {
+        self.tell();
+        notify::alive();
+    }
+
+    /// Others start by this: the daemon with its first settings, which show the page on the cable already; who tells the
+    /// boot loader that this version is good, when everything is there.
+    fn tell(&mut self) {
+        if !self.ready && self.applier.has_settings() {
             self.ready = true;
             notify::ready();
-            info!("ready");
         }
-        notify::alive();
+        if !self.settled && self.decision.is_some() && self.apply_failed.is_none() {
+            self.settled = true;
+            info!("ready");
+            if let Err(error) = files::replace(&self.world.settled(), b"", 0o644) {
+                warn!(%error, "nobody can be told that the box is ready");
+            }
+        }
     }
 
     /// What the daemon keeps goes to the disk when it is another authority, and from time to time else.

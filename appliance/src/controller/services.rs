@@ -22,11 +22,9 @@ pub(super) struct Word {
 /// networkd looks at its files again, or starts if it does not run.
 pub(super) const NETWORK: Word =
     Word { service: "systemd-networkd", arguments: &["reload-or-restart", "systemd-networkd.service"] };
-/// `bulle serve` looks at its settings again, if it runs.
+/// `bulle serve` looks at its settings again, if it runs. It is never started anew for them: it holds what people sent.
 pub(super) const SERVE: Word =
     Word { service: "bulle", arguments: &["try-reload-or-restart", "bulle.service"] };
-/// `bulle serve` starts anew, if it runs.
-pub(super) const SERVE_ANEW: Word = Word { service: "bulle", arguments: &["try-restart", "bulle.service"] };
 
 /// One word, and how far it is.
 #[derive(Debug)]

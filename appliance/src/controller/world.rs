@@ -61,6 +61,12 @@ impl World {
         self.root.join("run/bulle")
     }
 
+    /// There from when the box is what it decided to be.
+    #[must_use]
+    pub fn settled(&self) -> PathBuf {
+        self.run().join("settled")
+    }
+
     /// What `bulle serve` may write, to tell the controller.
     #[must_use]
     pub fn shared(&self) -> PathBuf {

@@ -21,8 +21,11 @@ const FRESH: u32 = 3000;
 const FREQUENCIES_2: [u16; 3] = [2412, 2437, 2462];
 const FREQUENCIES_5: [u16; 4] = [5180, 5200, 5220, 5240];
 
-/// All radios with all facts.
+/// All radios with all facts. Where the kernel lists none it is not asked, since to answer it would load all of Wi-Fi.
 pub(super) fn probe(dirs: &Dirs) -> io::Result<Vec<RadioFacts>> {
+    if !sysfs::any_radio(&dirs.sys) {
+        return Ok(Vec::new());
+    }
     let Some(mut netlink) = Netlink::open()? else { return Ok(Vec::new()) };
     probe_with(&mut netlink, dirs)
 }

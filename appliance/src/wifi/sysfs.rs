@@ -12,6 +12,11 @@ const MOST_ENTRIES: usize = 256;
 /// Between taking a driver off a device and putting it back: its power comes and goes.
 const REST: Duration = Duration::from_millis(500);
 
+/// Whether the kernel lists a radio.
+pub(super) fn any_radio(sys: &Path) -> bool {
+    !entries(&sys.join("class/ieee80211")).is_empty()
+}
+
 /// One radio's directory.
 pub(super) struct Phy {
     dir: PathBuf,

@@ -69,10 +69,12 @@ export const cable = {
       await t.step('the router gives another one', () => router.line(
         new RegExp(`DHCPACK\\(eth0\\) (?!${taken} )\\S+ ${SOCKETS[0]}`), 120_000));
       await asked('beside');
-      const [, first] = await box.line(/^moved (\S+)$/, 5000);
+      const [, first] = await box.line(/^beside (\S+)$/, 5000);
       expect(first !== taken, 'the box has the address of another host');
+      // As often as somebody would press the key again.
       await t.step('the box is there for the cable, too', () => t.net.inside('p2', 'curl', [
-        '--silent', '--fail', '--max-time', '10', '-o', '/dev/null', `http://${first}/ca.crt`]));
+        '--silent', '--show-error', '--fail', '--max-time', '10', '--retry', '5', '--retry-delay', '2', '--retry-all-errors',
+        '-o', '/dev/null', `http://${first}/ca.crt`], { limit: 80_000 }));
       await account;
     } finally {
       await box.off();
@@ -83,7 +85,7 @@ export const cable = {
 // The page of the box as a phone sees it that knows what day it is.
 async function page(t, address) {
   const authority = `${t.dir}/ca.crt`;
-  await t.net.inside('p2', 'curl', ['--silent', '--fail', '--max-time', '10', '-o', authority, `http://${address}/ca.crt`]);
+  await t.net.inside('p2', 'curl', ['--silent', '--show-error', '--fail', '--max-time', '10', '-o', authority, `http://${address}/ca.crt`]);
   await t.net.inside('p2', 'curl', ['--silent', '--show-error', '--fail', '--max-time', '10', '--cacert', authority,
     '-o', '/dev/null', `https://${address}/`]);
 }

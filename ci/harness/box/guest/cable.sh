@@ -46,7 +46,6 @@ check "no address is left in the empty socket" until_true 20 has_none eth1
 check "the status says that it is in a network" until_true 20 in_status 'cable *in a network'
 check "the card has the new address" until_true 60 in_card "https://$(address_of eth0)/"
 check "the page is there, with a certificate for that address" until_true 60 serves_today "$(address_of eth0)"
-echo "moved $(address_of eth0)"
 
 # A Wi-Fi of its own, in a house whose network has the addresses that it takes otherwise.
 mount -o remount,rw /host/boot/bulle
@@ -69,6 +68,8 @@ check "it reads the page" sta 1 curl --silent --fail --max-time 10 --cacert /tmp
 check "it hears no at once when it tries private DNS" refused_at_once 172.30.77.1 853
 check "the network of the cable is out of its reach" bash -c '! ip netns exec sta1 ping -c 1 -W 2 10.77.0.1'
 check "no unit has failed" no_failed_unit
+check "the cable has its address" until_true 60 has_address eth0
+echo "beside $(address_of eth0)"
 echo "ask beside"
 echo end
-sleep 60
+sleep 100
