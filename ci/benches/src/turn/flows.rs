@@ -11,7 +11,7 @@ use phones::clock::Clock;
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
 use super::client::Allocation;
-use super::servers::{ADDRESS, Kind, Running, client_address};
+use super::servers::{ADDRESS, BINDING_REQUEST, Kind, Running, client_address};
 
 /// Application bytes of a packet.
 pub const PAYLOAD: usize = 1000;
@@ -255,7 +255,7 @@ pub fn bindings(requests: u64) -> Result<Outcome> {
             Ok(socket)
         })
         .collect::<Result<Vec<_>>>()?;
-    let mut request = [0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut request = BINDING_REQUEST;
     let mut outcome = Outcome::default();
     let mut buffer = [0; 256];
     while outcome.arrived + outcome.lost < requests {

@@ -1,6 +1,6 @@
 //! The servers, each on the first processor: the client has the other one for itself.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
@@ -17,6 +17,12 @@ use crate::process::Server;
 
 /// Where all of them listen.
 pub const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(SERVER), 3478);
+/// Asks for one's own address (RFC 8489, section 5), without a transaction of its own.
+pub const BINDING_REQUEST: [u8; 20] =
+    [0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+/// A server that starts is asked this often, and so many times.
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+const TRIES: u32 = 600;
 /// Allocations that one login of ours may have.
 const ALLOCATIONS_PER_LOGIN: usize = 16;
 
@@ -99,7 +105,7 @@ impl Running {
                     command.args(["--multiplex-peer", "--udp-gso"]);
                 }
                 let server = Server::start(&mut command)?;
-                std::thread::sleep(Duration::from_millis(1500));
+                wait_for_answer()?;
                 let login = Login { name: "bench".to_owned(), password: "bench".to_owned() };
                 Self { server, logins: vec![login], _node: None }
             }
@@ -118,6 +124,21 @@ impl Running {
         let index = if self.logins.len() == 1 { 0 } else { number / ALLOCATIONS_PER_LOGIN };
         self.logins.get(index).context("too few logins")
     }
+}
+
+/// Asks until somebody answers: coturn tells nobody when it listens.
+fn wait_for_answer() -> Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.connect(ADDRESS)?;
+    socket.set_read_timeout(Some(BETWEEN_TRIES))?;
+    for _ in 0..TRIES {
+        // Refused at once until somebody listens.
+        if socket.send(&BINDING_REQUEST).and_then(|_| socket.recv(&mut [0; 128])).is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(BETWEEN_TRIES);
+    }
+    bail!("nobody answers at {ADDRESS}")
 }
 
 /// What clients are given in their sessions.
