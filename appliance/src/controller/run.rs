@@ -453,6 +453,7 @@ impl Controller {
             names: self.certificate().map(|own| own.names.clone()).unwrap_or_default(),
             probes: site.and_then(|site| site.probes).unwrap_or(Probes::Online),
             log_level: site.and_then(|site| site.log_level),
+            decided: self.decision.is_some(),
         };
         let plan = self.plan();
         let now = self.clocks.now();

@@ -71,9 +71,7 @@ export const cable = {
       await asked('beside');
       const [, first] = await box.line(/^beside (\S+)$/, 5000);
       expect(first !== taken, 'the box has the address of another host');
-      // As often as somebody would press the key again.
-      await t.step('the box is there for the cable, too', () => t.net.inside('p2', 'curl', [
-        '--silent', '--show-error', '--fail', '--max-time', '10', '--retry', '5', '--retry-delay', '2', '--retry-all-errors',
+      await t.step('the box is there for the cable, too', () => t.net.inside('p2', 'curl', [...PATIENTLY,
         '-o', '/dev/null', `http://${first}/ca.crt`], { limit: 80_000 }));
       await account;
     } finally {
@@ -82,12 +80,14 @@ export const cable = {
   },
 };
 
+// As often as somebody would press the key again: the certificate follows an address within seconds.
+const PATIENTLY = ['--silent', '--show-error', '--fail', '--max-time', '10', '--retry', '5', '--retry-delay', '2', '--retry-all-errors'];
+
 // The page of the box as a phone sees it that knows what day it is.
 async function page(t, address) {
   const authority = `${t.dir}/ca.crt`;
-  await t.net.inside('p2', 'curl', ['--silent', '--show-error', '--fail', '--max-time', '10', '-o', authority, `http://${address}/ca.crt`]);
-  await t.net.inside('p2', 'curl', ['--silent', '--show-error', '--fail', '--max-time', '10', '--cacert', authority,
-    '-o', '/dev/null', `https://${address}/`]);
+  await t.net.inside('p2', 'curl', [...PATIENTLY, '-o', authority, `http://${address}/ca.crt`], { limit: 80_000 });
+  await t.net.inside('p2', 'curl', [...PATIENTLY, '--cacert', authority, '-o', '/dev/null', `https://${address}/`], { limit: 80_000 });
 }
 
 // Plugs cables in and out, as QEMU's monitor does it.

@@ -123,7 +123,7 @@ export const badConfig = {
       },
       options: ['--no-cable', '--append=modprobe.blacklist=mac80211_hwsim module_blacklist=mac80211_hwsim'],
     });
-    await play(t, 'radio-vanishes', 'a full data partition, and a radio that vanishes and comes back', { options: ['--no-cable'] });
+    await play(t, 'radio-vanishes', 'a full data partition, a claim that finds no room on it, and a radio that vanishes and comes back', { options: ['--no-cable'] });
   },
 };
 

@@ -27,6 +27,9 @@ pub struct Serve {
     pub probes: Probes,
     /// How much is logged.
     pub log_level: Option<LogLevel>,
+    /// Whether the box has decided what it is. Before, it shows its page to whoever asks and announces itself to nobody:
+    /// an address may be there that goes again when the router has given its own.
+    pub decided: bool,
 }
 
 /// The file, complete where it differs from what a daemon does by itself.
@@ -34,7 +37,7 @@ pub struct Serve {
 pub fn settings(plan: &Plan, serve: &Serve) -> Typed {
     let any = |port| Some(vec![SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)]);
     let bubble = plan.bubble.as_ref();
-    let served = plan.cable.as_ref().filter(|cable| cable.serves);
+    let served = plan.cable.as_ref().filter(|cable| cable.serves && serve.decided);
     let (certificate, key) = serve.certificate.clone().unzip();
     Typed {
         https: any(443),

@@ -128,6 +128,7 @@ fn the_daemon_reads_what_the_controller_writes() {
         names: Vec::new(),
         probes: Probes::Online,
         log_level: Some(LogLevel::Warn),
+        decided: true,
     };
     let host = HostFacts { ipv6: true, state_dir: "/nowhere".into() };
     for (name, plan) in
@@ -142,6 +143,22 @@ fn the_daemon_reads_what_the_controller_writes() {
 }
 
 #[test]
+fn a_box_announces_itself_when_it_has_decided() {
+    let serve = |decided| Serve {
+        state_dir: "/run/bulle/serve".into(),
+        runtime: "/run/bulle/claim".into(),
+        claim: None,
+        certificate: None,
+        names: Vec::new(),
+        probes: Probes::Online,
+        log_level: None,
+        decided,
+    };
+    assert_eq!(settings(&lan(), &serve(false)).mdns_interfaces, None);
+    assert!(settings(&lan(), &serve(true)).mdns_interfaces.is_some());
+}
+
+#[test]
 fn the_names_of_an_owners_certificate_are_served_as_well() {
     let serve = Serve {
         state_dir: "/run/bulle/serve".into(),
@@ -151,6 +168,7 @@ fn the_names_of_an_owners_certificate_are_served_as_well() {
         names: (0..20).filter_map(|i| crate::names::DnsName::parse(&format!("box{i}.example.org"))).collect(),
         probes: Probes::Online,
         log_level: None,
+        decided: true,
     };
     let host = HostFacts { ipv6: true, state_dir: "/nowhere".into() };
     let text = settings(&wifi(), &serve).resolve(&host).to_string();

@@ -33,9 +33,7 @@ value bytes_written_per_hour $((($(written) - BEFORE) * 512 * 3600 / (SECONDS - 
 check "operation writes nothing" same "$(written)" "$BEFORE"
 
 # A save in operation: the power is cut within it, too.
-code=$(sed -n 's/^ *Claim code  *//p' "$CARD" | tr -d '\r')
-claim() { curl --silent --max-time 10 --cacert /tmp/ca.crt -o /dev/null -w '%{http_code}' -H 'content-type: application/json' -d "{\"code\":\"$code\"}" https://127.0.0.1/claim; }
-check "the box is claimed" same "$(claim)" 204
+check "the box is claimed" same "$(claim "$(field 'Claim code')")" 204
 claimed() { state | grep -q ', claimed,' && [[ ! -e $CARD ]]; }
 check "the claim is on the disk, and the card is gone" until_true 30 claimed
 sync

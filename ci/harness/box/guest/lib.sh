@@ -74,6 +74,12 @@ on_screen() { tr '\0' ' ' </dev/vcs1 | tr -s ' ' | grep -qi -- "$1"; }
 # What the join card says after that word.
 field() { sed -n "s/^ *$1  *//p" /host/boot/bulle/JOIN.TXT | tr -d '\r' | head -n 1; }
 
+# claim CODE: claims the box, whose authority is in /tmp/ca.crt; prints what HTTP says.
+claim() {
+    curl --silent --max-time 10 --cacert /tmp/ca.crt -o /dev/null -w '%{http_code}' -H 'content-type: application/json' \
+        -d "{\"code\":\"$1\"}" https://127.0.0.1/claim
+}
+
 # Whether the card names the Wi-Fi: it follows a moment after the status.
 names_wifi() { [[ -n $(field Network) && -n $(field Key) ]]; }
 

@@ -17,8 +17,9 @@ LINK=$(grep -oE 'https://[^ ]+#[^ ]+' "$CARD" | tr -d '\r' | head -n 1)
 check "the key has at least 20 characters" test "${#KEY}" -ge 20
 
 # The box has taken the first radio; the others become phones.
-AP=$(iw dev | awk '/Interface/ { name = $2 } /type AP/ { print name; exit }')
-check "an access point is up" test -n "$AP"
+access_point() { AP=$(iw dev | awk '/Interface/ { name = $2 } /type AP/ { print name; exit }'); [[ -n $AP ]]; }
+check "an access point is up" until_true 30 access_point
+access_point
 number=0
 for n in 1 2; do take_radio "$n" "$AP" && number=$n; done
 check "two radios are left for phones" test "$number" -ge 2
