@@ -15,7 +15,8 @@ code=$(field 'Claim code')
 check "its authority is there" curl --silent --fail --max-time 10 -o /tmp/ca.crt http://127.0.0.1/ca.crt
 check "it can be claimed" same "$(claim "$code")" 204
 check "and says that its disk does not know" until_true 30 in_status 'this box was claimed'
-check "nobody else can claim it" bash -c '[[ $1 != 204 ]]' - "$(claim "$code")"
+refused() { [[ $(claim "$code") != 204 ]]; }
+check "nobody else can claim it" refused
 rmmod mac80211_hwsim
 check "the radios are gone" until_true 10 bash -c '! ls /sys/class/ieee80211/* 2>/dev/null | grep -q .'
 says_so() { status | grep -qi 'radio'; }
