@@ -2,6 +2,7 @@
 // takes down what was put up.
 
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Box } from './box.mjs';
 import { leaks } from './leaks.mjs';
 import { Net } from './net.mjs';
@@ -191,6 +192,15 @@ export class Stage {
 // The one assertion that scenarios need besides waiting.
 export function expect(condition, otherwise) {
   if (!condition) throw new Error(typeof otherwise === 'function' ? otherwise() : otherwise);
+}
+
+// Asks again until it is so.
+export async function until(what, done, limit) {
+  const end = performance.now() + limit;
+  while (!(await done())) {
+    expect(performance.now() < end, `${what} did not come within ${limit / 1000} s`);
+    await pause(200);
+  }
 }
 
 export function expectEqual(found, wanted, what) {

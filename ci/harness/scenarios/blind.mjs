@@ -1,12 +1,11 @@
 // The box is blind, and forgets: searched for what people write while they write, and when it is purged.
 
 import { randomBytes } from 'node:crypto';
-import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { expect, expectEqual } from '../lib/scenario.mjs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { expect, expectEqual, until } from '../lib/scenario.mjs';
 import { forms, inBytes, inMemory } from '../lib/memory.mjs';
-import { ORIGIN } from '../lib/box.mjs';
+import { talk } from '../lib/phones.mjs';
 
-const PHONES = process.env.BULLE_PHONES ?? '/ws/out/bin/amd64/phones';
 // What every native phone writes; see ci/phones/src/conversation.rs.
 const PHONES_WRITE = 'We meet at the old bridge at ';
 
@@ -49,14 +48,10 @@ export const blind = {
         }
       }
     });
-    if (existsSync(PHONES)) {
-      await t.step('native phones talk through mailbox and TURN', async () => {
-        plant('what native phones write', PHONES_WRITE);
-        for (const path of ['mailbox', 'relay']) {
-          await t.net.inside('p3', PHONES, ['--url', ORIGIN, '--ca', t.authority, '--count', '6', '--messages', '3', '--path', path, '--seconds-limit', '60'], { limit: 75_000 });
-        }
-      });
-    } else t.note('native phones', 'not built: ci/build tools');
+    await t.step('native phones talk through mailbox and TURN', async () => {
+      plant('what native phones write', PHONES_WRITE);
+      for (const path of ['mailbox', 'relay']) await talk(t, 'p3', { count: 6, messages: 3, path });
+    });
 
     await t.step('one is out of reach, and messages wait in the box', async () => {
       await t.net.unplug('p2');
@@ -113,7 +108,7 @@ export const blind = {
       await t.net.unplug('p1');
       await t.box.purge();
       // The goodbye to those who do not hear it takes its time.
-      while (/^session /m.test(await t.box.dump())) await new Promise((resolve) => { setTimeout(resolve, 200); });
+      await until('the end of the last session', async () => !/^session /m.test(await t.box.dump()), 60_000);
     });
     await t.step('nothing that was in it is anywhere in its memory', () => {
       const { found } = inMemory(t.box.pid, [...canaries, ...careless, ...mailbox, ...sealed]);
@@ -174,24 +169,18 @@ export const shortOfMemory = {
       await ada.delivery('kept', 'deposited', 30_000);
     });
     const field = async (line, name) => Number(new RegExp(`^${line} .*\\b${name}=(\\d+)`, 'm').exec(await t.box.dump())?.[1] ?? 0);
-    const until = async (what, line, name, least) => {
-      const end = performance.now() + 20_000;
-      while ((await field(line, name)) < least) {
-        expect(performance.now() < end, `${what}: ${line} ${name} stays below ${least}`);
-        await new Promise((resolve) => { setTimeout(resolve, 200); });
-      }
-    };
+    const reaches = (line, name, least) => until(`${line} ${name}=${least}`, async () => (await field(line, name)) >= least, 20_000);
     await t.step('memory is short: what is written now is refused, what waits stays', async () => {
       left(40);
       await t.box.said(/runs short of memory/);
       await ada.write('refused');
-      await until('the message', 'refused', 'node_full', 1);
+      await reaches('refused', 'node_full', 1);
       expect((await field('held', 'envelopes')) >= 1, 'what was confirmed is gone');
     });
     await t.step('memory is out: all is purged', async () => {
       left(10);
       await t.box.said(/nearly out of memory/);
-      await until('the purge', 'purged', 'low_memory', 1);
+      await reaches('purged', 'low_memory', 1);
     });
     await t.step('there is memory again: both messages arrive, once and in order', async () => {
       left(4000);

@@ -4,7 +4,7 @@
 import { readFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { Net } from '../lib/net.mjs';
 import { leaks } from '../lib/leaks.mjs';
-import { expect, expectEqual } from '../lib/scenario.mjs';
+import { expect, expectEqual, until } from '../lib/scenario.mjs';
 
 const PROGRAM = process.env.BULLE_BIN ?? '/ws/out/bin/amd64/bulle';
 
@@ -114,7 +114,7 @@ export const twoBoxes = {
     });
     await t.step('an address that comes later is announced as well', async () => {
       await t.net.inside('b1', 'ip', ['addr', 'add', '10.77.0.99/24', 'dev', 'eth0']);
-      await until(async () => (await multicast(t, 'bulle.local', 'all')).includes('10.77.0.99'), 20_000, 'the new address');
+      await until('the new address', async () => (await multicast(t, 'bulle.local', 'all')).includes('10.77.0.99'), 20_000);
     });
   },
 };
@@ -149,13 +149,4 @@ print(' '.join(found))
 async function multicast(t, name, which = 'one') {
   const found = (await t.net.inside('p1', 'python3', ['-c', ASK, name, t.net.address('p1')])).trim().split(' ');
   return which === 'one' ? found[0] : found;
-}
-
-async function until(done, limit, what) {
-  const end = performance.now() + limit;
-  while (performance.now() < end) {
-    if (await done()) return;
-    await new Promise((resolve) => { setTimeout(resolve, 500); });
-  }
-  throw new Error(`${what} did not come in time`);
 }

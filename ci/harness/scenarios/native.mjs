@@ -3,9 +3,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { Service } from '../lib/process.mjs';
 import { expect } from '../lib/scenario.mjs';
-import { ORIGIN } from '../lib/box.mjs';
+import { talk } from '../lib/phones.mjs';
 
-const PHONES = process.env.BULLE_PHONES ?? '/ws/out/bin/amd64/phones';
 const TURN_ONLY = process.env.BULLE_TURN_ONLY ?? '/ws/out/bin/amd64/turn_only';
 const BULLE = process.env.BULLE ?? '/ws/out/bin/amd64/bulle';
 const COUNT = 200;
@@ -45,14 +44,10 @@ export const phones200 = {
   alone: true,
   limit_s: 240,
   async run(t) {
-    expect(existsSync(PHONES), `${PHONES} is missing: ci/build tools makes it`);
     await t.bubble({ phones: ['p1'] });
     const report = `${t.out}/phones.json`;
     for (const path of ['mailbox', 'direct', 'relay']) {
-      await t.step(`${COUNT} phones, ${path}`, () => t.net.inside('p1', PHONES, [
-        '--url', ORIGIN, '--ca', t.authority, '--count', String(COUNT), '--messages', '5',
-        '--path', path, '--seconds-limit', '60', '--json', report,
-      ], { limit: 75_000 }));
+      await t.step(`${COUNT} phones, ${path}`, () => talk(t, 'p1', { count: COUNT, messages: 5, path, more: ['--json', report] }));
       t.note(path, JSON.parse(readFileSync(report, 'utf8')));
     }
   },
