@@ -138,15 +138,20 @@ pub async fn panic(hub: &Hub, orders: &mpsc::Sender<Order>) {
     info!("everything was purged, as asked");
 }
 
+/// What the daemon has counted; `None` when it is about to end.
+pub async fn figures(orders: &mpsc::Sender<Order>) -> Option<Figures> {
+    let (reply, figures) = oneshot::channel();
+    orders.send(Order::Figures(reply)).await.ok()?;
+    figures.await.ok()
+}
+
 async fn tell(
     mut stream: UnixStream,
     hub: &Arc<Hub>,
     orders: &mpsc::Sender<Order>,
     bytes: bool,
 ) -> io::Result<()> {
-    let (reply, figures) = oneshot::channel();
-    orders.send(Order::Figures(reply)).await.map_err(|_| io::ErrorKind::BrokenPipe)?;
-    let figures = figures.await.map_err(|_| io::ErrorKind::BrokenPipe)?;
+    let figures = figures(orders).await.ok_or(io::ErrorKind::BrokenPipe)?;
     let mut dump = Dump::new(hub, bytes);
     say(&mut stream, &figures.to_string()).await?;
     // Piece by piece, so that the whole is never in memory and the mailbox is held up by no reader.

@@ -6,7 +6,7 @@
 
 use crate::VERSION;
 use crate::accept::Permit;
-use crate::control::{Figures, Order};
+use crate::control::{self, Figures, Order};
 use crate::http;
 use axum::Router;
 use axum::body::Body;
@@ -20,7 +20,7 @@ use relay_core::mailbox::Cause;
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tower_service::Service;
 use wire::Reason;
@@ -54,15 +54,17 @@ pub async fn serve(stream: TcpStream, pages: Router, permit: Permit) {
 
 async fn answer(State(orders): State<mpsc::Sender<Order>>, request: Request<Body>) -> Response<Body> {
     match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, path @ ("/metrics" | "/healthz")) => match figures(&orders).await {
-            None => text(StatusCode::SERVICE_UNAVAILABLE, "bulle does not answer\n".to_owned()),
-            Some(_) if path == "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
-            Some(figures) => {
-                let mut response = text(StatusCode::OK, render(&figures));
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS));
-                response
+        (&Method::GET | &Method::HEAD, path @ ("/metrics" | "/healthz")) => {
+            match timeout(PATIENCE, control::figures(&orders)).await.ok().flatten() {
+                None => text(StatusCode::SERVICE_UNAVAILABLE, "bulle does not answer\n".to_owned()),
+                Some(_) if path == "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
+                Some(figures) => {
+                    let mut response = text(StatusCode::OK, render(&figures));
+                    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS));
+                    response
+                }
             }
-        },
+        }
         (&Method::GET | &Method::HEAD, _) => {
             text(StatusCode::NOT_FOUND, "here are /metrics and /healthz\n".to_owned())
         }
@@ -72,16 +74,6 @@ async fn answer(State(orders): State<mpsc::Sender<Order>>, request: Request<Body
             response
         }
     }
-}
-
-async fn figures(orders: &mpsc::Sender<Order>) -> Option<Figures> {
-    let (reply, figures) = oneshot::channel();
-    timeout(PATIENCE, async {
-        orders.send(Order::Figures(reply)).await.ok()?;
-        figures.await.ok()
-    })
-    .await
-    .ok()?
 }
 
 fn text(status: StatusCode, text: String) -> Response<Body> {

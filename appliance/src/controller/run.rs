@@ -179,7 +179,7 @@ impl Controller {
                 _ = interrupt.recv() => break,
             }
             self.turn().await;
-            wait = if self.settled { TICK } else { FIRST_TICK };
+            wait = if self.decision.is_some() { TICK } else { FIRST_TICK };
         }
         notify::stopping();
         info!("stopping");
@@ -219,7 +219,8 @@ impl Controller {
             self.ready = true;
             notify::ready();
         }
-        if !self.settled && self.decision.is_some() && self.apply_failed.is_none() {
+        let works = self.apply_failed.is_none() && !self.applier.is_wrong();
+        if !self.settled && self.decision.is_some() && works {
             self.settled = true;
             info!("ready");
             if let Err(error) = files::replace(&self.world.settled(), b"", 0o644) {

@@ -24,17 +24,17 @@ impl Report {
 
     /// One figure out of several rounds: their median.
     pub fn figure(&mut self, name: &str, rounds: &[f64], unit: &str) {
-        self.put(name, rounds, unit, Goal::None);
+        self.put(name, rounds, unit, None);
     }
 
     /// As [`figure`](Self::figure), with what it should at most be.
     pub fn figure_at_most(&mut self, name: &str, rounds: &[f64], unit: &str, goal: f64) {
-        self.put(name, rounds, unit, Goal::AtMost(goal));
+        self.put(name, rounds, unit, Some(Goal::AtMost(goal)));
     }
 
     /// As [`figure`](Self::figure), with what it should at least be.
     pub fn figure_at_least(&mut self, name: &str, rounds: &[f64], unit: &str, goal: f64) {
-        self.put(name, rounds, unit, Goal::AtLeast(goal));
+        self.put(name, rounds, unit, Some(Goal::AtLeast(goal)));
     }
 
     /// Something that is no figure: a version, a list of files.
@@ -59,22 +59,21 @@ impl Report {
         fs::write(&file, format!("{whole:#}\n")).with_context(|| format!("{}: not written", file.display()))
     }
 
-    fn put(&mut self, name: &str, rounds: &[f64], unit: &str, goal: Goal) {
+    fn put(&mut self, name: &str, rounds: &[f64], unit: &str, goal: Option<Goal>) {
         let Some(value) = median(rounds) else { return };
         let (least, most) = rounds.iter().fold((f64::MAX, f64::MIN), |(a, b), &x| (a.min(x), b.max(x)));
-        let (at_most, at_least) = match goal {
-            Goal::None => (None, None),
-            Goal::AtMost(goal) => (Some(goal), None),
-            Goal::AtLeast(goal) => (None, Some(goal)),
+        let met = goal.map(|goal| match goal {
+            Goal::AtMost(most) => value <= most,
+            Goal::AtLeast(least) => value >= least,
+        });
+        let (at_most, at_least, words) = match goal {
+            None => (None, None, String::new()),
+            Some(Goal::AtMost(goal)) => (Some(goal), None, format!("at most {goal}")),
+            Some(Goal::AtLeast(goal)) => (None, Some(goal), format!("at least {goal}")),
         };
-        let met = at_most.map(|goal| value <= goal).or(at_least.map(|goal| value >= goal));
-        let verdict = match (goal, met) {
-            (Goal::AtMost(goal), Some(true)) => format!("  (goal: at most {goal}, met)"),
-            (Goal::AtMost(goal), _) => format!("  (goal: at most {goal}, MISSED)"),
-            (Goal::AtLeast(goal), Some(true)) => format!("  (goal: at least {goal}, met)"),
-            (Goal::AtLeast(goal), _) => format!("  (goal: at least {goal}, MISSED)"),
-            (Goal::None, _) => String::new(),
-        };
+        let verdict = met.map_or_else(String::new, |met| {
+            format!("  (goal: {words}, {})", if met { "met" } else { "MISSED" })
+        });
         let spread = if rounds.len() > 1 { format!("  [{least:.2} .. {most:.2}]") } else { String::new() };
         println!("{} {name} {value:.2} {unit}{spread}{verdict}", self.name);
         self.figures.push(json!({
@@ -92,7 +91,6 @@ impl Report {
 /// What a figure should be.
 #[derive(Clone, Copy)]
 enum Goal {
-    None,
     AtMost(f64),
     AtLeast(f64),
 }
