@@ -65,7 +65,7 @@ mkdirSync(OUT, { recursive: true });
 writeFileSync(`${OUT}/results.json`, `${JSON.stringify({ seconds, jobs, results }, null, 2)}\n`);
 const failed = results.filter((result) => !result.passed);
 console.log(`\n${seconds} s in all, ${jobs} at a time`);
-for (const { name, during } of failed) console.log(`failed: ${name} (${during})`);
+for (const { name, during, error } of failed) console.log(`failed: ${name}, while: ${during}; ${error.split('\n', 1)[0]}`);
 console.log(`${results.length - failed.length} passed, ${failed.length} failed`);
 process.exit(failed.length ? 1 : 0);
 

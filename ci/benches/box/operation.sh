@@ -9,9 +9,9 @@ cd /test || exit 1
 memory_mib() { free -k | awk '/^Mem:/ { printf "%.1f\n", $3 / 1024 }'; }
 written() { awk '{ print $7 * 512 }' /sys/block/vda/stat; }
 
-check "the box comes up" until_true 240 box systemctl is-active --quiet bulle-box bulle
+check "the box comes up" until_true box systemctl is-active --quiet bulle-box bulle
 serves() { curl --silent --fail --max-time 5 --insecure -o /dev/null https://127.0.0.1/; }
-check "it serves its page" until_true 60 serves
+check "it serves its page" until_true serves
 sleep 5
 value memory_mib "$(memory_mib)"
 

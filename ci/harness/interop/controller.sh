@@ -40,8 +40,7 @@ check() {
 }
 
 until_true() {
-    local end=$((SECONDS + $1))
-    shift
+    local end=$((SECONDS + 60))
     until "$@" >/dev/null 2>&1; do
         ((SECONDS < end)) || { echo "not in time: $*"; return 1; }
         sleep 0.3
@@ -98,14 +97,14 @@ PATH=$box/bin:$PATH "$bulle" box --root "$box" >/dev/null 2>"$box/run/box.log" &
 started+=($!)
 status() { "$bulle" box status --root "$box"; }
 in_status() { status | grep -q "$1"; }
-check "a network on the cable is served" until_true 30 in_status 'serves the network of its cable: a network answers'
+check "a network on the cable is served" until_true in_status 'serves the network of its cable: a network answers'
 understood() { ! grep -iE 'unknown|invalid|failed|ignoring' "$box/run/networkd.log"; }
 check "networkd knows every line" understood
 "$bulle" serve --config "$box/run/bulle/bulle.toml" >"$box/run/serve.out" 2>"$box/run/serve.log" &
 echo $! >"$box/run/serve.pid"
 card=$box/boot/bulle/JOIN.TXT
 has_fingerprint() { grep -qE '([0-9A-F]{2}:){15}' "$card"; }
-check "the card has the authority's fingerprint" until_true 30 has_fingerprint
+check "the card has the authority's fingerprint" until_true has_fingerprint
 address=$(grep -oE 'https://192[0-9.]+' "$card" | head -n 1)
 address=${address#https://}
 check "the card has the address of the lease" grep -qE '^192\.0\.2\.(5[0-9]|60)$' <<<"$address"
@@ -117,12 +116,12 @@ check "a phone can ping the box" phone ping -c 1 -W 3 "$address"
 refused() { ! phone curl --silent --max-time 3 "http://$address:$1/" >/dev/null; }
 python3 -m http.server 9999 --bind "$address" >/dev/null 2>&1 &
 started+=($!)
-until_true 10 bash -c "ss -lnt | grep -q :9999" || true
+until_true bash -c "ss -lnt | grep -q :9999" || true
 check "a port that is not on the list is shut" refused 9999
 silent() { ! timeout 3 bash -c "exec 3<>/dev/tcp/192.0.2.9/80" 2>/dev/null; }
 phone python3 -m http.server 80 --bind 192.0.2.9 >/dev/null 2>&1 &
 started+=($!)
-until_true 10 phone curl --silent --max-time 2 -o /dev/null http://192.0.2.9/ || true
+until_true phone curl --silent --max-time 2 -o /dev/null http://192.0.2.9/ || true
 check "the box begins no connection" silent
 
 code=$(sed -n 's/^ *Claim code  *//p' "$card" | tr -d '\r')
@@ -132,15 +131,15 @@ is() { [[ $1 == "$2" ]] || { echo "expected $2, got $1"; return 1; }; }
 check "a wrong code does not claim the box" is "$(claim 00000-00000)" 403
 sleep 1.2
 check "the code of the card claims the box" is "$(claim "$code")" 204
-check "the card is taken away" until_true 10 test ! -e "$card"
-check "the status says so" until_true 10 in_status 'claimed   yes'
+check "the card is taken away" until_true test ! -e "$card"
+check "the status says so" until_true in_status 'claimed   yes'
 check "the state is whole" "$bulle" box check-state "$box/data/bulle"
 nobody() { ! grep -hoE '([0-9]{1,3}\.){3}[0-9]{1,3}|([0-9a-f]{2}:){5}[0-9a-f]{2}' "$box"/run/box.log "$box"/run/bulle/status; }
 check "neither log nor status names an address" nobody
 
 printf 'mode = "lan"\n[lan]\ninterface = "eth0"\naddress = "192.0.2.9/24"\n' >"$box/boot/bulle/bulle.toml"
 kill -HUP "${started[1]}"
-check "an address that a phone has already is not taken, and that is said" until_true 40 in_status 'another machine on this network has'
+check "an address that a phone has already is not taken, and that is said" until_true in_status 'another machine on this network has'
 
 # The rules of a bubble, as a phone of it meets them.
 for host in bubble guest; do ip netns add "box-$host" && ip -n "box-$host" link set lo up; done
@@ -161,7 +160,7 @@ for port in 80 9999; do
     started+=($!)
 done
 loads() { guest curl --silent --max-time 5 -o /dev/null --globoff "http://$1/"; }
-check "a phone of the bubble reads the page by IPv4" until_true 10 loads 10.77.0.1
+check "a phone of the bubble reads the page by IPv4" until_true loads 10.77.0.1
 check "and by IPv6" loads "[fd01:203:405::1]"
 # curl says 7 when it was refused, 28 when it waited in vain.
 refuses() { local said=0; loads "$1" || said=$?; is "$said" 7; }
@@ -172,7 +171,7 @@ check "and by IPv6" refuses "[2001:db8::9]"
 stays_in() { ! bubble timeout 2 bash -c "exec 3<>/dev/tcp/10.77.0.50/80" 2>/dev/null; }
 guest python3 -m http.server 80 --bind 10.77.0.50 >/dev/null 2>&1 &
 started+=($!)
-until_true 10 guest curl --silent --max-time 2 -o /dev/null http://10.77.0.50/ || true
+until_true guest curl --silent --max-time 2 -o /dev/null http://10.77.0.50/ || true
 check "the box begins no connection to a phone" stays_in
 
 echo "$passed passed, $failed failed"

@@ -10,28 +10,28 @@ CARD=/host/boot/bulle/JOIN.TXT
 AUTHORITY='' CLAIMED='' KEY='' WORD='' SAID='' QUIET=''
 [[ ! -e expected ]] || . ./expected
 
-comes_up 150
-check "it serves its page" until_true 30 serves
+comes_up
+check "it serves its page" until_true serves
 check "its data is on the disk" grep -q ' /host/data ext4 ro' /proc/self/mounts
 authority() { curl --silent --max-time 5 -o /tmp/ca.crt http://127.0.0.1/ca.crt && fingerprint /tmp/ca.crt; }
 [[ -z $WORD ]] || check "the initrd says: $WORD" same "$(cat /run/bulle-start/data)" "$WORD"
-[[ -z $SAID ]] || check "it says: $SAID" until_true 30 grep -qF "$SAID" <(status)
+[[ -z $SAID ]] || check "it says: $SAID" until_true in_status "$SAID"
 [[ -z $AUTHORITY ]] || check "it has the authority that phones trust" same "$(authority)" "$(tr -d : <<<"${AUTHORITY,,}")"
 if [[ $CLAIMED == yes ]]; then
-    check "it is claimed" grep -q '^claimed   yes' <(status)
+    check "it is claimed" until_true in_status 'claimed   yes'
     no_card() { [[ ! -e $CARD ]]; }
-    check "it shows no card" until_true 30 no_card
+    check "it shows no card" until_true no_card
 else
     card() { grep -q 'Claim code' "$CARD"; }
-    check "it shows its card" until_true 40 card
-    check "anybody may claim it" grep -q '^claimed   no' <(status)
+    check "it shows its card" until_true card
+    check "anybody may claim it" until_true in_status 'claimed   no'
 fi
 # Words of the card may be on several lines.
 says() { tr -s ' \r\n' ' ' <"$CARD" | grep -qF "$SAID"; }
-[[ -z $SAID || $CLAIMED == yes ]] || check "so does the card" until_true 60 says
+[[ -z $SAID || $CLAIMED == yes ]] || check "so does the card" until_true says
 [[ -z $KEY ]] || check "its Wi-Fi has the same key" grep -qF "$KEY" "$CARD"
 whole() { box /usr/bin/bulle box check-state /data/bulle | grep 'authority [0-9A-F]'; }
-check "its state is whole" until_true 30 whole
+check "its state is whole" until_true whole
 if [[ -n $QUIET ]]; then
     sleep 25
     sync

@@ -7,18 +7,18 @@ cd /test || exit 1
 . ./lib.sh
 CARD=/host/boot/bulle/JOIN.TXT
 
-comes_up 240
+comes_up
 check "it is arm64" same "$(uname -m)" aarch64
 check "the root file system is verified" grep -q '^/dev/mapper/root /host ' /proc/self/mounts
-check "the card names the Wi-Fi" until_true 120 names_wifi
-check "its secrets are on the data partition" until_true 60 test -s /host/data/bulle/box.state
+check "the card names the Wi-Fi" until_true names_wifi
+check "its secrets are on the data partition" until_true test -s /host/data/bulle/box.state
 
 on_air() { iw dev | grep -q 'type AP'; }
-check "an access point is up" until_true 90 on_air
+check "an access point is up" until_true on_air
 AP=$(iw dev | awk '/Interface/ { name = $2 } /type AP/ { print name; exit }')
 check "a radio is left for a phone" take_radio 1 "$AP"
 join 1 "$(field Network)" "$(field Key)" wpa3
-check "a phone joins by WPA3 with the key of the card" until_true 90 joined 1
+check "a phone joins by WPA3 with the key of the card" until_true joined 1
 check "it gets a lease" sta 1 udhcpc -q -n -t 20 -T 3 -i wlan0 -s /test/lease -O 114
 . /tmp/lease-wlan0
 BOX=$dns

@@ -4,9 +4,9 @@ set -u
 cd /test || exit 1
 . ./lib.sh
 
-comes_up 120
+comes_up
 has_lease() { ip -4 -o addr show scope global | grep -q 10.77.0.1; }
-check "it has a lease" until_true 60 has_lease
+check "it has a lease" until_true has_lease
 no_access_point() { ! iw dev | grep -q 'type AP'; }
 check "no Wi-Fi is raised" no_access_point
 
