@@ -15,6 +15,8 @@ use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 /// The command line or the settings are wrong.
@@ -28,6 +30,8 @@ pub const EXIT_AUTHORITY: u8 = 5;
 
 /// The settings of the daemon on a box.
 const BOX_SETTINGS: &str = "/run/bulle/bulle.toml";
+/// How often a daemon that waits for its settings looks for them.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// A box that is a sovereign bubble.
 #[derive(Debug, Parser)]
@@ -97,6 +101,9 @@ struct ServeArgs {
     /// The settings file; see docs/configuration.md
     #[arg(long)]
     config: Option<PathBuf>,
+    /// Waits until there is a settings file: another program is about to write it
+    #[arg(long, requires = "config")]
+    wait: bool,
     /// Where the certificate authority of this box is kept (`state.dir`)
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -166,6 +173,11 @@ impl Failure {
 }
 
 fn serve(args: ServeArgs) -> Result<(), Failure> {
+    if let Some(file) = args.config.as_ref().filter(|_| args.wait) {
+        while file.try_exists().is_ok_and(|exists| !exists) {
+            thread::sleep(GLANCE);
+        }
+    }
     let settings = settings(&args)?;
     log(settings.log_level);
     // A closed terminal ends what was started in it; a daemon reads its settings again.

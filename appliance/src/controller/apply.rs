@@ -76,7 +76,8 @@ impl Applier {
         })
     }
 
-    /// Brings everything to this plan. The packet filter comes first: what it does not allow yet, nobody reaches.
+    /// Brings everything to this plan. The daemon's settings come first, since it takes longest to start by them, and
+    /// the packet filter before the network: what it does not allow yet, nobody reaches.
     ///
     /// # Errors
     /// When a file cannot be written; it is tried again the next time.
@@ -86,11 +87,6 @@ impl Applier {
             asked.turn(now).await;
         }
         written
-    }
-
-    /// Whether the daemon has settings to start with.
-    pub(super) const fn has_settings(&self) -> bool {
-        self.settings.is_some()
     }
 
     /// Whether something is not as it should be although it was tried.
@@ -104,6 +100,17 @@ impl Applier {
     }
 
     async fn write(&mut self, plan: &Plan, serve: &Serve) -> io::Result<()> {
+        let host = HostFacts { ipv6: host::facts().ipv6, state_dir: serve.state_dir.clone() };
+        let settings = network::settings(plan, serve).resolve(&host).to_string();
+        if self.settings.as_ref() != Some(&settings) {
+            let group = Group::from_name(SERVE_USER).ok().flatten().map(|group| group.gid);
+            files::replace(&self.config, settings.as_bytes(), 0o640)?;
+            give(&self.config, None, group);
+            // It waits for the first ones by itself.
+            if self.settings.replace(settings).is_some() {
+                self.serve.want();
+            }
+        }
         let rules = ruleset(plan);
         if self.rules.as_ref() != Some(&rules) || self.filter_failed.is_some() {
             self.filter_failed = commands::run("nft", &["-f", "-"], &rules).await.err();
@@ -119,19 +126,7 @@ impl Applier {
         if !matches!(written, Ok(false)) {
             self.network.want();
         }
-        written?;
-        let host = HostFacts { ipv6: host::facts().ipv6, state_dir: serve.state_dir.clone() };
-        let settings = network::settings(plan, serve).resolve(&host).to_string();
-        if self.settings.as_ref() != Some(&settings) {
-            let group = Group::from_name(SERVE_USER).ok().flatten().map(|group| group.gid);
-            files::replace(&self.config, settings.as_bytes(), 0o640)?;
-            give(&self.config, None, group);
-            // With the first ones it starts by itself.
-            if self.settings.replace(settings).is_some() {
-                self.serve.want();
-            }
-        }
-        Ok(())
+        written.map(drop)
     }
 
     /// Puts the owner's certificate and key where the daemon can read them, and nobody else.

@@ -83,8 +83,6 @@ pub(super) struct Controller {
     pub(super) carrier_since: Option<Instant>,
     pub(super) apply_failed: Option<io::Error>,
     pub(super) status: Option<Status>,
-    /// Whether the service manager knows that the daemon can start.
-    ready: bool,
     /// Whether the box is what it decided to be.
     pub(super) settled: bool,
     pub(super) world: World,
@@ -128,7 +126,6 @@ impl Controller {
             carrier_since: None,
             apply_failed: None,
             status: None,
-            ready: false,
             settled: false,
             clocks,
             world,
@@ -166,14 +163,13 @@ impl Controller {
                 () = self.radio.news() => {}
                 _ = hang_up.recv() => {
                     info!("reading the settings of the box again");
-                    notify::reloading();
                     self.site = read_site(&self.boot);
                     self.take_certificate();
                     self.card.hurry();
                     self.radio.forget_refusal();
                     // Names, keys and channels may have changed: as if it had just been decided.
                     self.decision = None;
-                    (self.ready, self.settled) = (false, false);
+                    self.settled = false;
                 }
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
@@ -212,13 +208,8 @@ impl Controller {
         notify::alive();
     }
 
-    /// Others start by this: the daemon with its first settings, which show the page on the cable already; who tells the
-    /// boot loader that this version is good, when everything is there.
+    /// By this the boot loader is told that the version is good.
     fn tell(&mut self) {
-        if !self.ready && self.applier.has_settings() {
-            self.ready = true;
-            notify::ready();
-        }
         let works = self.apply_failed.is_none() && !self.applier.is_wrong();
         if !self.settled && self.decision.is_some() && works {
             self.settled = true;

@@ -257,6 +257,24 @@ fn wrong_settings_are_told_with_file_line_key_and_remedy() {
 }
 
 #[test]
+fn settings_that_another_program_is_about_to_write_are_waited_for() {
+    let dir = TempDir::new();
+    let file = dir.path().join("bulle.toml");
+    let part = dir.path().join("part");
+    let later = file.clone();
+    let writer = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::fs::write(&part, "nonsense = 1\n").expect("written");
+        std::fs::rename(part, later).expect("in its place");
+    });
+    let (code, said) = bulle(&["serve", "--wait", "--config", text(&file)]);
+    writer.join().expect("written");
+    assert_eq!(code, 2);
+    assert!(said.contains(", line 1: "), "it read what came: {said}");
+    assert_eq!(bulle(&["serve", "--wait"]).0, 2, "nothing to wait for");
+}
+
+#[test]
 fn good_settings_are_printed_as_they_will_be_used() {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/bulle.toml");
     let (code, said) = bulle(&["check-config", example]);
