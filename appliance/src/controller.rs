@@ -14,6 +14,7 @@
 
 mod apply;
 mod boot_partition;
+mod button;
 mod command;
 mod commands;
 mod light;

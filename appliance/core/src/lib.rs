@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bucket;
+pub mod button;
 pub mod card;
 pub mod claim;
 pub mod clock;

@@ -3,6 +3,8 @@
 use super::ControllerError;
 use super::apply::{Applier, Certificate, SERVE_USER};
 use super::boot_partition::BootPartition;
+use super::button::Button;
+use super::commands;
 use super::light::Light;
 use super::links::{Link, links};
 use super::partition::Partition;
@@ -16,6 +18,7 @@ use super::told::Told;
 use super::world::World;
 use crate::clocks::Clocks;
 use crate::{files, memory, notify};
+use appliance_core::button::Gesture;
 use appliance_core::claim::ClaimHash;
 use appliance_core::firstboot::Served;
 use appliance_core::light;
@@ -77,6 +80,7 @@ pub(super) struct Controller {
     sockets: Sockets,
     pub(super) leases: Leases,
     light: Light,
+    button: Button,
     pub(super) told: Told,
     pub(super) served: ServedDir,
     pub(super) card: CardOnDisk,
@@ -120,6 +124,7 @@ impl Controller {
             sockets: Sockets::default(),
             leases: Leases::default(),
             light: Light::new(world.sys()),
+            button: Button::new(world.input(), world.sys()),
             told: Told::default(),
             served,
             card: CardOnDisk::default(),
@@ -161,6 +166,7 @@ impl Controller {
             tokio::select! {
                 () = sleep(wait) => {}
                 () = self.radio.news() => {}
+                gesture = self.button.gesture() => obey(gesture),
                 _ = hang_up.recv() => {
                     info!("reading the settings of the box again");
                     self.site = read_site(&self.boot);
@@ -190,6 +196,7 @@ impl Controller {
     /// Looks at everything once, and does what follows from it.
     async fn turn(&mut self) {
         self.radio.look(self.clocks.now());
+        self.button.look();
         self.links = links(self.world.sys());
         self.look_for_cable(self.clocks.now());
         self.look_at_lease(self.clocks.now());
@@ -455,6 +462,25 @@ impl Controller {
         }
         self.apply_failed = failed;
     }
+}
+
+/// Does what was asked for with the button, beside everything else.
+fn obey(gesture: Gesture) {
+    let arguments: &[_] = match gesture {
+        Gesture::SwitchOff => {
+            info!("the power button was pressed: the box is switched off");
+            &["--no-block", "poweroff"]
+        }
+        Gesture::Purge => {
+            info!("the power button was pressed three times: everything is purged");
+            &["kill", "--kill-whom=main", "--signal=SIGUSR1", "bulle.service"]
+        }
+    };
+    tokio::spawn(async move {
+        if let Err(error) = commands::run("systemctl", arguments, "").await {
+            warn!(%error, "what was asked for with the power button was not done; press again");
+        }
+    });
 }
 
 fn read_site(boot: &BootPartition) -> Result<Site, SettingsError> {

@@ -117,6 +117,12 @@ impl World {
         self.root.join("run/bulle-start").join(name)
     }
 
+    /// Devices that somebody presses.
+    #[must_use]
+    pub fn input(&self) -> PathBuf {
+        self.root.join("dev/input")
+    }
+
     /// The screen.
     #[must_use]
     pub fn tty(&self) -> PathBuf {
