@@ -3,7 +3,9 @@
 // The root that has QEMU lies on /image and shares this sandbox's network, so that a virtual cable
 // can end at a namespace of the scenario.
 
+import { connect } from 'node:net';
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { run, Service } from './process.mjs';
 import { expect } from './scenario.mjs';
 
@@ -12,6 +14,7 @@ const TOOLS = ['phones', 'bulle'];
 
 export class Machine {
   #service;
+  #monitor;
 
   // `board` is a folder of board/; everything is kept under the scenario's own out folder.
   constructor(stage, board, name = board) {
@@ -61,13 +64,15 @@ export class Machine {
   // beside itself: names and texts.
   // `cable` names an interface for the other end of its Ethernet cable, in the namespace `host`, or several for a
   // machine with as many sockets, which the monitor knows as nic0, nic1 and so on.
-  start({ inside, before, files, cable, macs = [], host = 'ap', options = [], seconds = 400 }) {
+  start({ inside, before, files, cable, macs = [], host = 'ap', options = [], seconds = 850 }) {
     const words = [this.board, '--name', this.logs, `--seconds=${seconds}`, ...options];
     if (inside) words.push('--test', this.#test(inside, before, files));
     const program = [
       ROOT, '/usr/bin/env', '-C', '/ws', 'BULLE_IN_ROOT=image', 'PYTHONDONTWRITEBYTECODE=1',
       'python3', '-m', 'image.boot', ...words,
     ];
+    this.#monitor = `${this.out}/monitor`;
+    program.push('--qemu=-qmp', `--qemu=unix:${this.#monitor},server=on,wait=off`);
     const log = { log: `${this.out}/boot.log` };
     if (cable) {
       const net = ['--no-cable', ...[cable].flat().flatMap((end, index) => [
@@ -130,6 +135,44 @@ export class Machine {
   // The first line of the guest's account, told already or yet to come, that matches.
   line(pattern, limit) {
     return this.#service.line(pattern, limit);
+  }
+
+  // Tells the monitor of the machine (QMP) these commands, such as to pull a cable out.
+  async monitor(...commands) {
+    const socket = await new Promise((resolve, reject) => {
+      const until = Date.now() + 60_000;
+      const attempt = () => {
+        const made = connect(this.#monitor, () => resolve(made));
+        made.on('error', (error) => (Date.now() < until ? setTimeout(attempt, 50) : reject(error)));
+      };
+      attempt();
+    });
+    commands.unshift({ execute: 'qmp_capabilities' });
+    let text = '';
+    const answers = new Promise((resolve, reject) => {
+      socket.on('data', (chunk) => {
+        text += chunk;
+        expect(text.length < 1e5, 'the monitor talks too much');
+        const lines = text.split('\n').filter((line) => line.includes('"return"') || line.includes('"error"'));
+        const wrong = lines.find((line) => line.includes('"error"'));
+        if (wrong) reject(new Error(`the monitor: ${wrong}`));
+        else if (lines.length >= commands.length) resolve();
+      });
+      socket.on('close', () => reject(new Error('the monitor is gone')));
+    });
+    for (const command of commands) socket.write(`${JSON.stringify(command)}\n`);
+    await answers;
+    socket.destroy();
+  }
+
+  // Waits until the machine has gone off by itself.
+  async ended(limit) {
+    await this.#service.line(/^off$/, limit);
+    const end = Date.now() + limit;
+    while (!this.#service.how) {
+      expect(Date.now() < end, 'the machine did not go off');
+      await pause(200);
+    }
   }
 
   async off() {

@@ -42,6 +42,7 @@ export const scenarios = {
   'box-radio': boxRadio.radio,
   'box-cable': boxRadio.cable,
   'box-power-cut': boxPower.powerCut,
+  'box-button': boxPower.button,
   'box-bad-config': box.badConfig,
   'box-arm64': boxBoards.arm64,
   'box-fallback': boxBoards.fallback,

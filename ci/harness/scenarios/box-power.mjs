@@ -1,4 +1,4 @@
-// The power goes, and the disk breaks: a box in a virtual machine, whose writes are all kept, and every disk that
+// The power goes, by its cable or its button, and the disk breaks: a box in a virtual machine, whose writes are all kept, and every disk that
 // could have been left.
 
 import { run } from '../lib/process.mjs';
@@ -13,7 +13,7 @@ export const powerCut = {
   about: `the power is cut at ${CUTS} moments, or the disk is damaged: the box starts, and keeps what can be kept`,
   image: true,
   alone: true,
-  limit_s: 1200,
+  limit_s: 2400,
   async run(t) {
     const box = new Machine(t, BOARD, 'first');
     const disk = await t.step('a disk as it was flashed', () => box.disk());
@@ -22,8 +22,8 @@ export const powerCut = {
     const log = `${box.out}/writes.log`;
     try {
       await t.step('its first start, operation, and the claim', async () => {
-        box.start({ inside: 'first-minutes', options: ['--no-cable', '--disk', disk, '--log-writes', log] });
-        await box.account(400_000);
+        box.start({ inside: 'first-minutes', options: ['--no-cable', '--disk', disk, '--log-writes', log], seconds: 800 });
+        await box.account(800_000);
       });
     } finally {
       await box.off();
@@ -31,7 +31,7 @@ export const powerCut = {
     const work = `${box.out}/cuts`;
     const cuts = JSON.parse(await t.step(`${CUTS} power cuts`, () => run('chroot', [
       ...CUTTER, '--disk', before, '--log', log, '--state-loader', '/ws/out/bin/amd64/bulle', '--work', work, '--cuts', `${CUTS}`,
-    ], { limit: 600_000 })));
+    ], { limit: 1_200_000 })));
     const { nastiest, unclaimed, ...figures } = cuts;
     t.note('cuts', figures);
     expect(nastiest.length === 5 && unclaimed, 'the cuts left fewer disks to start than there should be');
@@ -52,6 +52,35 @@ export const powerCut = {
     await Promise.all([next(), next()]);
     if (failed.length) throw failed[0];
     await run('rm', ['-rf', disk, before, log, work]);
+  },
+};
+
+export const button = {
+  about: 'the power button, pressed three times, purges; pressed once, it switches off',
+  image: true,
+  limit_s: 900,
+  async run(t) {
+    const box = new Machine(t, BOARD);
+    try {
+      await t.step('the image starts', () => box.start({ inside: 'button', options: ['--no-cable'], seconds: 850 }));
+      const account = box.account(800_000);
+      await Promise.race([box.line(/^ask thrice$/, 800_000), account]);
+      // The key of a keyboard: its strokes wait in a queue, however busy the machine is.
+      await t.step('the button is pressed three times', async () => {
+        for (const down of [true, false, true, false, true, false]) {
+          await box.monitor({ execute: 'input-send-event', arguments: { events: [
+            { type: 'key', data: { down, key: { type: 'qcode', data: 'power' } } }] } });
+        }
+      });
+      await account;
+      await box.line(/^ask once$/, 60_000);
+      await t.step('the button is pressed once, and the box goes off', async () => {
+        await box.monitor({ execute: 'system_powerdown' });
+        await box.ended(120_000);
+      });
+    } finally {
+      await box.off();
+    }
   },
 };
 
@@ -91,8 +120,8 @@ async function start(t, { name, about, from, parts, noise = [], expected }, { wo
   const lines = Object.entries(expected).map(([key, value]) => `${key}='${value}'\n`);
   try {
     await t.step(about, async () => {
-      box.start({ inside: 'alive', files: { expected: lines.join('') }, options: ['--no-cable', '--disk', disk], seconds: 280 });
-      await box.account(275_000);
+      box.start({ inside: 'alive', files: { expected: lines.join('') }, options: ['--no-cable', '--disk', disk], seconds: 600 });
+      await box.account(600_000);
     });
   } finally {
     await box.off();
