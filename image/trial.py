@@ -85,7 +85,7 @@ def changed_root(board, copy):
             byte = file.read(1)[0]
             file.seek(at)
             file.write(bytes([byte ^ 1]))
-    status, _, console = start(board, copy, "echo it came up", "--seconds=200", "--append=loglevel=7")
+    status, _, console = start(board, copy, "echo it came up", "--seconds=400", "--append=loglevel=7")
     if status == 0:
         raise Fault("it came up with a root file system that was changed")
     if "is corrupted" not in console:
@@ -171,18 +171,18 @@ def other_slot(board, copy):
     table = firmware.table(copy)
     old = verity(firmware.text(copy, 2, "cmdline.txt"))
     new = second_slot(copy, table, old)
-    status, said, _ = start(board, copy, WHO_IS_THIS, "--seconds=300", "--on-trial")
+    status, said, _ = start(board, copy, WHO_IS_THIS, "--seconds=600", "--on-trial")
     if status != 0 or new["word"] not in said or "root=/dev/vda6" not in said:
         raise Fault(f"the new version did not come up on trial (status {status}): {said}")
     # The same version with another root hash: its root file system can never match.
     broken = new["word"][:-64] + ("0" if new["hash"][0] != "0" else "1") + new["hash"][1:]
     command_line(copy, 3, new["word"], broken)
-    status, _, console = start(board, copy, WHO_IS_THIS, "--seconds=200", "--on-trial")
+    status, _, console = start(board, copy, WHO_IS_THIS, "--seconds=400", "--on-trial")
     if status != 125:
         raise Fault(f"a version whose root file system does not match did not restart the box (status {status})")
     if not re.search("is corrupted|cannot start", console):
         raise Fault(f"it did not say why it restarts; see out/boot/trial-{board.id}")
-    status, said, _ = start(board, copy, WHO_IS_THIS, "--seconds=300")
+    status, said, _ = start(board, copy, WHO_IS_THIS, "--seconds=600")
     if status != 0 or old["word"] not in said or "root=/dev/vda5" not in said:
         raise Fault(f"the version before did not come up (status {status}): {said}")
 

@@ -19,12 +19,12 @@ export const wifiJoin = {
   about: 'the image raises its Wi-Fi, and two phones join with what the card says',
   image: true,
   alone: true,
-  limit_s: 600,
+  limit_s: 900,
   async run(t) {
     const box = new Machine(t, 'qemu-x86_64');
     try {
       await t.step('the image starts', () => box.start({ inside: 'wifi', options: ['--no-cable'] }));
-      const seen = await t.step('two phones in the guest', () => box.account(580_000));
+      const seen = await t.step('two phones in the guest', () => box.account(850_000));
       await t.step('nothing else listens', () => onlyAllowed(seen.listens, 'wifi'));
     } finally {
       await box.off();
@@ -37,7 +37,7 @@ export const lan = {
   about: 'the image on a cable takes a lease, is found by mDNS, and two browsers talk through it',
   image: true,
   alone: true,
-  limit_s: 600,
+  limit_s: 900,
   async run(t) {
     const box = new Machine(t, 'kubb-mini');
     try {
@@ -54,7 +54,7 @@ export const lan = {
       await t.step('the browsers trust its authority', async () => {
         t.authority = `${t.dir}/ca.crt`;
         await t.net.inside('p1', 'curl', ['--silent', '--show-error', '--fail', '--retry', '20', '--retry-connrefused',
-          '--retry-delay', '1', '-o', t.authority, `http://${found.address}/ca.crt`], { limit: 60_000 });
+          '--retry-delay', '1', '-o', t.authority, `http://${found.address}/ca.crt`], { limit: 240_000 });
         for (const phone of ['p1', 'p2']) t.net.name(phone, found.address, found.host);
       });
       const origin = `https://${found.host}`;
@@ -63,8 +63,9 @@ export const lan = {
       const [one, two] = await t.pair();
       await t.exchange(one, two, 'lan');
       await t.step('the page at its address', () => t.net.inside('p2', 'curl', [
-        '--silent', '--show-error', '--fail', '--cacert', t.authority, '-o', '/dev/null', `https://${found.address}/`]));
-      const seen = await box.account(300_000);
+        '--silent', '--show-error', '--fail', '--retry', '5', '--retry-delay', '2', '--retry-all-errors', '--cacert', t.authority,
+        '-o', '/dev/null', `https://${found.address}/`], { limit: 240_000 }));
+      const seen = await box.account(600_000);
       await t.step('nothing else listens', () => onlyAllowed(seen.listens, 'lan'));
     } finally {
       await box.off();
@@ -88,7 +89,7 @@ async function discover(net, phone, seconds) {
 
 // One start of a box with a disk of its own, which `spoil` may change before: what the script `inside` tells, in so many
 // seconds.
-export function play(t, inside, about, { spoil = async () => {}, options = [], seconds = 280 }) {
+export function play(t, inside, about, { spoil = async () => {}, options = [], seconds = 600 }) {
   return t.step(about, async () => {
     const box = new Machine(t, 'qemu-x86_64', inside);
     const disk = await box.disk();
@@ -108,7 +109,7 @@ export const badConfig = {
   about: 'a wrong bulle.toml, a damaged or full data partition, a radio that is missing or vanishes: each is told and survived',
   image: true,
   alone: true,
-  limit_s: 900,
+  limit_s: 2000,
   async run(t) {
     await play(t, 'bad-settings', 'a bulle.toml with a mistake in line 3', {
       spoil: (box, disk) => box.write(disk, 'bulle.toml', '# Our box\r\nname = "Ops"\r\nmod = "wifi"\r\n'),
@@ -119,7 +120,7 @@ export const badConfig = {
         // Looks like a file system at its beginning, and like nothing after it.
         const noise = `head -c ${size - 4096} /dev/urandom | dd of=${disk} bs=1M oflag=seek_bytes seek=${start + 4096} conv=notrunc status=none
           printf '\\x53\\xef' | dd of=${disk} bs=1 seek=${start + 1024 + 56} conv=notrunc status=none`;
-        await run('bash', ['-c', noise], { limit: 60_000 });
+        await run('bash', ['-c', noise], { limit: 240_000 });
       },
       options: ['--no-cable', '--append=modprobe.blacklist=mac80211_hwsim module_blacklist=mac80211_hwsim'],
     });
@@ -131,10 +132,10 @@ export const badConfig = {
 export const reproducible = {
   about: 'two builds of the image are the same, byte for byte',
   image: true,
-  limit_s: 400,
+  limit_s: 900,
   async run(t) {
     for (const board of ['qemu-x86_64', 'rpi5']) {
-      await t.step(board, () => builder(t, ['check-reproducible', board], 380_000));
+      await t.step(board, () => builder(t, ['check-reproducible', board], 880_000));
     }
   },
 };
@@ -143,10 +144,10 @@ export const reproducible = {
 export const drivers = {
   about: 'every device of the boards has its driver and its firmware in the image',
   image: true,
-  limit_s: 300,
+  limit_s: 600,
   async run(t) {
     for (const board of ['rpi5', 'kubb-mini']) {
-      const said = await t.step(board, () => builder(t, ['check-drivers', board], 280_000));
+      const said = await t.step(board, () => builder(t, ['check-drivers', board], 580_000));
       t.note(board, said.trim().split('\n').at(-1));
     }
   },
