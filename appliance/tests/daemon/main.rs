@@ -20,5 +20,6 @@ mod reload;
 mod session;
 mod start;
 mod stop;
+mod storm;
 mod support;
 mod turn;

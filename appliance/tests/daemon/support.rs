@@ -177,8 +177,13 @@ impl Daemon {
         self.dir.as_ref().expect("not stopped").path().join("state")
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).expect("a process id")), signal).expect("it runs");
+        kill(Pid::from_raw(i32::try_from(self.pid()).expect("a process id")), signal).expect("it runs");
     }
 
     /// Waits for the end. What it leaves behind: its status, its log, its directory.
