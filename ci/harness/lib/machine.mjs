@@ -5,9 +5,8 @@
 
 import { connect } from 'node:net';
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { setTimeout as pause } from 'node:timers/promises';
 import { run, Service } from './process.mjs';
-import { expect } from './scenario.mjs';
+import { expect, until } from './scenario.mjs';
 
 const ROOT = '/image';
 const TOOLS = ['phones', 'bulle'];
@@ -137,6 +136,15 @@ export class Machine {
     return this.#service.line(pattern, limit);
   }
 
+  // What the guest tells on lines with this word before them, after it has told all that there is now.
+  async told(word, limit) {
+    const times = () => this.#service.lines.filter((line) => line === 'told').length;
+    // The one that is under way may have been begun before.
+    const wanted = times() + 2;
+    await until('the guest\'s account', () => times() >= wanted, limit);
+    return this.#service.lines.filter((line) => line.startsWith(`${word} `)).map((line) => line.slice(word.length + 1));
+  }
+
   // Tells the monitor of the machine (QMP) these commands, such as to pull a cable out.
   async monitor(...commands) {
     const socket = await new Promise((resolve, reject) => {
@@ -168,11 +176,7 @@ export class Machine {
   // Waits until the machine has gone off by itself.
   async ended(limit) {
     await this.#service.line(/^off$/, limit);
-    const end = Date.now() + limit;
-    while (!this.#service.how) {
-      expect(Date.now() < end, 'the machine did not go off');
-      await pause(200);
-    }
+    await until('the end of the machine', () => this.#service.how, limit);
   }
 
   async off() {

@@ -1,6 +1,7 @@
 // The box itself, as it is flashed, in a virtual machine.
 
 import { readFileSync, writeFileSync } from 'node:fs';
+import { leaks } from '../lib/leaks.mjs';
 import { run } from '../lib/process.mjs';
 import { Machine } from '../lib/machine.mjs';
 import { Net } from '../lib/net.mjs';
@@ -67,6 +68,14 @@ export const lan = {
         '-o', '/dev/null', `https://${found.address}/`], { limit: 240_000 }));
       const seen = await box.account(600_000);
       await t.step('nothing else listens', () => onlyAllowed(seen.listens, 'lan'));
+      await t.step('its journal names nobody', async () => {
+        const journal = await box.told('journal', 240_000);
+        expect(journal.some((line) => line.includes('started')), 'the journal does not tell that the daemon started');
+        const words = [...t.planted, ...t.people.flatMap((person) => person.wrote)];
+        const phones = new RegExp(`\\b(${['p1', 'p2'].map((phone) => t.net.address(phone).replaceAll('.', '\\.')).join('|')})\\b`);
+        const found = [...leaks(journal, { words, shapes: false }), ...journal.filter((line) => phones.test(line))];
+        expect(found.length === 0, () => `the journal of the box says too much:\n${found.slice(0, 10).join('\n')}`);
+      });
     } finally {
       await box.off();
     }

@@ -83,6 +83,12 @@ claim() {
 # Whether the card names the Wi-Fi: it follows a moment after the status.
 names_wifi() { [[ -n $(field Network) && -n $(field Key) ]]; }
 
+# journal OPTION...: what programs have written there. What the kernel says is left out: phones of these tests share it,
+# and theirs tells whom they joined.
+journal() {
+    box journalctl -b --no-pager "$@" _TRANSPORT=journal + _TRANSPORT=stdout + _TRANSPORT=syslog + _TRANSPORT=driver
+}
+
 # take_radio N BUT: a radio becomes phone N, in a namespace of its own; not the one with the interface BUT.
 take_radio() {
     local n=$1 but=$2 dev
