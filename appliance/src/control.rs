@@ -12,6 +12,7 @@ mod dump;
 pub use dump::{Figures, Tables};
 
 use crate::hub::Hub;
+use crate::memory;
 use dump::Dump;
 use nix::unistd::geteuid;
 use relay_core::mailbox::Cause;
@@ -37,6 +38,8 @@ const LONGEST_REQUEST: u64 = 32;
 const ANSWERS: usize = 2;
 /// How long a request may take to come, and each piece of an answer to leave.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the sessions that a purge ended get to be gone.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// How long to rest when the system has no connection for us.
 const REST: Duration = Duration::from_millis(100);
 
@@ -129,13 +132,21 @@ async fn answer(stream: UnixStream, hub: &Arc<Hub>, orders: &mpsc::Sender<Order>
 }
 
 /// Everything goes, now: envelopes and sessions at once, then what other parts of the daemon know of addresses.
-pub async fn panic(hub: &Hub, orders: &mpsc::Sender<Order>) {
+pub async fn panic(hub: &Arc<Hub>, orders: &mpsc::Sender<Order>) {
     hub.purge(Cause::Panic);
     let (done, forgotten) = oneshot::channel();
     if orders.send(Order::Forget(done)).await.is_ok() {
         let _ = forgotten.await;
     }
     info!("everything was purged, as asked");
+    tokio::spawn(trim(Arc::clone(hub)));
+}
+
+/// Gives back the memory of sessions that were ended, when they are gone.
+pub async fn trim(hub: Arc<Hub>) {
+    // Some do not say goodbye, and others come back at once: what there is then is given back.
+    let _ = timeout(FAREWELL, hub.emptied()).await;
+    let _ = tokio::task::spawn_blocking(memory::trim).await;
 }
 
 /// What the daemon has counted; `None` when it is about to end.

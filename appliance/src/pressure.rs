@@ -3,6 +3,7 @@
 //! `appliance_core::memory` judges; this reads the files of the kernel.
 
 use crate::clocks::Clocks;
+use crate::control;
 use crate::files;
 use crate::hub::Hub;
 use appliance_core::memory::{Level, Room, Watch, groups};
@@ -49,7 +50,10 @@ pub async fn watch(hub: Arc<Hub>, clocks: Arc<Clocks>) {
             Level::Short => {
                 warn!("this machine runs short of memory, so no message is taken in for the moment");
             }
-            Level::Exhausted => warn!("this machine is nearly out of memory, so all messages were purged"),
+            Level::Exhausted => {
+                warn!("this machine is nearly out of memory, so all messages were purged");
+                tokio::spawn(control::trim(Arc::clone(&hub)));
+            }
         }
     }
 }
