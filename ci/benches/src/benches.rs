@@ -3,6 +3,7 @@
 mod browser;
 mod first_page;
 mod idle_session;
+mod mailbox;
 mod memory;
 mod page_weight;
 mod the_box;
@@ -86,6 +87,11 @@ pub const ALL: &[Bench] = &[
         name: "idle-session",
         about: "memory and CPU per idle TLS WebSocket session, beside the bare minimum and mosquitto",
         run: idle_session::run,
+    },
+    Bench {
+        name: "mailbox",
+        about: "CPU and delay per message, beside the bare minimum, mosquitto and NATS; memory per stored envelope",
+        run: mailbox::run,
     },
     Bench {
         name: "box-size",

@@ -6,9 +6,11 @@
 #![allow(clippy::print_stdout, reason = "benches speak to whoever waits for them")]
 
 pub mod benches;
+pub mod contenders;
 pub mod http;
 pub mod netns;
 pub mod node;
+pub mod pairs;
 pub mod peers;
 pub mod pki;
 pub mod process;

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::process::Server;
 
@@ -81,7 +81,8 @@ impl Node {
         let settings = format!(
             "[http]\nhttps = \"{https}\"\nredirect = []\nnames = [\"box.bulle.internal\"]\n\n\
              [turn]\nlisten = {turn}\n\n\
-             [limits]\nconnections = 8192\nconnections_per_address = 8192\nsessions = 8000\n\n\
+             [limits]\nconnections = 8192\nconnections_per_address = 8192\nsessions = 8000\n\
+             frames_per_second = 100000\nframes_burst = 100000\n\n\
              [state]\ndir = {state:?}\n"
         );
         fs::write(scratch.path().join("bulle.toml"), settings)?;
@@ -127,6 +128,17 @@ impl Node {
     /// When there is no CA yet.
     pub async fn client(&self) -> Result<phones::session::Node> {
         phones::session::Node::new(&self.url(), &self.authority()?, Some(self.https)).await
+    }
+
+    /// Has it overwrite all that it holds.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn purge(&self) -> Result<()> {
+        let config = self.scratch.path().join("bulle.toml");
+        let done = Command::new(program()).arg("purge").arg("--config").arg(config).output()?;
+        ensure!(done.status.success(), "bulle purge: {}", String::from_utf8_lossy(&done.stderr).trim());
+        Ok(())
     }
 
     /// Forgets what it kept, as if it had never run.

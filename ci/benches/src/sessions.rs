@@ -1,4 +1,4 @@
-//! Idle sessions, opened the way each server wants it: TLS, WebSocket, log in, subscribe to one thing.
+//! Sessions, opened the way each server wants it: TLS, WebSocket, log in, subscribe to one thing.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub enum Protocol {
     Nats,
 }
 
-/// Opens `count` sessions, numbered from `from`.
+/// Opens `count` sessions, numbered from `from`, and in that order.
 ///
 /// # Errors
 /// When one is refused.
@@ -52,9 +52,16 @@ pub async fn open(
                 open_one(&protocol, address, &tls, number).await.with_context(|| format!("session {number}"))
             }
         })
-        .buffer_unordered(AT_ONCE)
+        .buffered(AT_ONCE)
         .try_collect()
         .await
+}
+
+/// The receive key of the node's session with this number.
+pub fn key(number: usize) -> ed25519_dalek::SigningKey {
+    let mut seed = [7; 32];
+    seed.iter_mut().zip(number.to_le_bytes()).for_each(|(to, byte)| *to = byte);
+    ed25519_dalek::SigningKey::from_bytes(&seed)
 }
 
 async fn open_one(
@@ -69,9 +76,7 @@ async fn open_one(
             let NodeFrame::Welcome { challenge, .. } = NodeFrame::decode(&heard(&mut session).await?)? else {
                 bail!("no welcome")
             };
-            let mut seed = [7; 32];
-            seed.iter_mut().zip(number.to_le_bytes()).for_each(|(to, byte)| *to = byte);
-            let key = ed25519_dalek::SigningKey::from_bytes(&seed);
+            let key = key(number);
             let signature = wire::Signature::subscribe(&key, Kind::Queue, &challenge);
             let mut frame = Vec::new();
             ClientFrame::Subscribe {
@@ -147,17 +152,47 @@ fn mqtt_connect(number: usize) -> Vec<u8> {
     mqtt(0x10, &body)
 }
 
-/// SUBSCRIBE (section 3.8), quality of service 0.
+/// SUBSCRIBE (section 3.8), quality of service 1: at least once, as the mailbox.
 fn mqtt_subscribe(number: usize) -> Vec<u8> {
     let topic = format!("inbox/{number}");
     let mut body = vec![0, 1, 0, u8::try_from(topic.len()).unwrap_or(0)];
     body.extend_from_slice(topic.as_bytes());
-    body.push(0);
+    body.push(1);
     mqtt(0x82, &body)
 }
 
+/// PUBLISH (section 3.3), quality of service 1, to the topic of session `to`; `packet` tells it from those under way.
+pub(crate) fn mqtt_publish(to: usize, packet: u16, payload: &[u8]) -> Vec<u8> {
+    let topic = format!("inbox/{to}");
+    let mut body = vec![0, u8::try_from(topic.len()).unwrap_or(0)];
+    body.extend_from_slice(topic.as_bytes());
+    body.extend_from_slice(&packet.to_be_bytes());
+    body.extend_from_slice(payload);
+    mqtt(0x32, &body)
+}
+
+/// PUBACK (section 3.4).
+pub(crate) fn mqtt_acknowledge(packet: [u8; 2]) -> Vec<u8> {
+    mqtt(0x40, &packet)
+}
+
+/// The first packet of these bytes (section 2.2): its first byte, its body, and its length; none when it is not whole.
+pub(crate) fn mqtt_packet(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
+    let (kind, rest) = bytes.split_first()?;
+    let digits = rest.iter().take(4).position(|digit| digit & 0x80 == 0)? + 1;
+    let (digits, rest) = rest.split_at_checked(digits)?;
+    let len = digits.iter().rev().fold(0, |len, digit| len << 7 | usize::from(digit & 0x7f));
+    Some((*kind, rest.get(..len)?, 1 + digits.len() + len))
+}
+
 fn mqtt(kind: u8, body: &[u8]) -> Vec<u8> {
-    let mut packet = vec![kind, u8::try_from(body.len()).unwrap_or(0)];
+    let mut packet = vec![kind];
+    let mut len = body.len();
+    while len > 0x7f {
+        packet.push(u8::try_from(len & 0x7f).unwrap_or(0) | 0x80);
+        len >>= 7;
+    }
+    packet.push(u8::try_from(len).unwrap_or(0));
     packet.extend_from_slice(body);
     packet
 }

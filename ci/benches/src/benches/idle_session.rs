@@ -1,20 +1,14 @@
 //! What a session costs that does nothing, beside peers in the same rounds (goals P8 and P9).
 
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use phones::usage;
 
 use super::Effort;
-use crate::node::{self, Node, Scratch};
-use crate::peers;
-use crate::pki;
-use crate::process::Server;
-use crate::report::{Report, version};
-use crate::sessions::{self, Protocol, Session};
+use crate::contenders::{self, Contender};
+use crate::report::Report;
+use crate::sessions::{self, Session};
 
 /// P8: resident memory per idle session, in KiB.
 const GOAL_KIB: f64 = 18.0;
@@ -50,24 +44,15 @@ struct Peer {
 pub(super) fn run(effort: Effort, report: &mut Report) -> Result<()> {
     let open_files = usage::raise_open_files();
     report.note("open_files", open_files);
-    let mut measured = vec![Peer { name: "bulle", rounds: vec![] }, Peer { name: "bare", rounds: vec![] }];
-    report.note("bulle", version(&node::program().to_string_lossy(), &["--version"]));
-    report.note("bare", "tokio-tungstenite and rustls, 4 KiB buffers, boxed handshakes");
-    for (name, argument) in [("mosquitto", "-h"), ("nats-server", "--version")] {
-        match peers::version(name, argument) {
-            Some(version) => {
-                report.note(name, version);
-                measured.push(Peer { name, rounds: vec![] });
-            }
-            None => report.note(name, "not installed, not measured"),
-        }
-    }
+    let mut measured: Vec<_> =
+        contenders::all(report).into_iter().map(|name| Peer { name, rounds: vec![] }).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for round in 1..=effort.rounds {
         for peer in &mut measured {
             println!("idle-session    round {round} of {}: {}", effort.rounds, peer.name);
-            let found = measure(peer.name, effort, &runtime).with_context(|| peer.name.to_owned())?;
-            peer.rounds.push(found);
+            let contender = Contender::start(peer.name, "idle-session", &runtime);
+            let found = contender.and_then(|contender| watch(&contender, effort, &runtime));
+            peer.rounds.push(found.with_context(|| peer.name.to_owned())?);
         }
     }
     tell(&measured, effort, report);
@@ -113,71 +98,12 @@ fn tell(peers: &[Peer], effort: Effort, report: &mut Report) {
     }
 }
 
-fn measure(name: &str, effort: Effort, runtime: &tokio::runtime::Runtime) -> Result<Round> {
-    let scratch = Scratch::new(name)?;
-    let files = pki::make(scratch.path())?;
-    let port = node::free_port(Ipv4Addr::LOCALHOST)?;
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    match name {
-        "bulle" => {
-            let node = Node::new("idle-session", Ipv4Addr::LOCALHOST, false)?;
-            let server = node.start_ready()?;
-            let client = runtime.block_on(node.client())?;
-            watch(&server, &Protocol::Bulle(client), node.https, effort, runtime)
-        }
-        "bare" => {
-            let mut server = Server::start(
-                Command::new(node::beside("bare-websocket"))
-                    .arg(address.to_string())
-                    .args([&files.certificate, &files.key]),
-            )?;
-            server.wait_for_line("ready")?;
-            watch(&server, &Protocol::Bare, address, effort, runtime)
-        }
-        "mosquitto" => {
-            let scratch = Scratch::below(&peers::shared(), name)?;
-            let files = pki::make(scratch.path())?;
-            let settings = format!(
-                "user root\npersistence false\nallow_anonymous true\nmax_connections -1\nlog_dest none\n\
-                 listener {port} 127.0.0.1\nprotocol websockets\ncertfile {}\nkeyfile {}\n",
-                peers::seen_from_inside(&files.certificate)?.display(),
-                peers::seen_from_inside(&files.key)?.display()
-            );
-            let file = scratch.path().join("mosquitto.conf");
-            fs::write(&file, settings)?;
-            let file = peers::seen_from_inside(&file)?;
-            let server = Server::start(peers::command("mosquitto").arg("-c").arg(file))?;
-            watch(&server, &Protocol::Mqtt, address, effort, runtime)
-        }
-        _ => {
-            let scratch = Scratch::below(&peers::shared(), name)?;
-            let files = pki::make(scratch.path())?;
-            let settings = format!(
-                "host: 127.0.0.1\nport: -1\nmax_connections: 65536\n\
-                 websocket {{ host: 127.0.0.1, port: {port}, tls {{ cert_file: {:?}, key_file: {:?} }} }}\n",
-                peers::seen_from_inside(&files.certificate)?,
-                peers::seen_from_inside(&files.key)?
-            );
-            let file = scratch.path().join("nats.conf");
-            fs::write(&file, settings)?;
-            let file = peers::seen_from_inside(&file)?;
-            let server = Server::start(peers::command("nats-server").arg("-c").arg(file))?;
-            watch(&server, &Protocol::Nats, address, effort, runtime)
-        }
-    }
-}
-
-fn watch(
-    server: &Server,
-    protocol: &Protocol,
-    address: SocketAddr,
-    effort: Effort,
-    runtime: &tokio::runtime::Runtime,
-) -> Result<Round> {
+fn watch(contender: &Contender, effort: Effort, runtime: &tokio::runtime::Runtime) -> Result<Round> {
+    let Contender { server, protocol, address, .. } = contender;
+    let address = *address;
     let mut round = Round::default();
     runtime.block_on(async {
         let mut held: Vec<Session> = Vec::new();
-        wait_until_it_listens(address).await?;
         held.extend(sessions::open(protocol, address, 0, WARM).await?);
         tokio::time::sleep(SETTLE).await;
         let base = server.rss_kib()?;
@@ -195,14 +121,4 @@ fn watch(
         round.idle_percent = (server.cpu_ns()? - before) as f64 / WATCH.as_nanos() as f64 * 100.0;
         Ok(round)
     })
-}
-
-async fn wait_until_it_listens(address: SocketAddr) -> Result<()> {
-    for _ in 0..1000 {
-        if tokio::net::TcpStream::connect(address).await.is_ok() {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    anyhow::bail!("it does not listen after 10 s")
 }
