@@ -12,17 +12,13 @@ use relay_core::mailbox::{
     Cause, Config, Counters, Event, HeldMailbox, HeldSession, Mailbox, Memory, OpenRefused, SessionId,
     Violation,
 };
-use relay_core::turn::Credentials;
+use relay_core::turn::{Account, Credentials, LONGEST_CREDENTIAL};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::Notify;
 use wire::Reason;
-
-/// How long TURN credentials are good: longer than calls last, since a call cannot change them on the way.
-pub const CREDENTIALS_LIFETIME: Duration = Duration::from_secs(8 * 3600);
 
 /// The mailbox and everybody who is connected to it.
 pub struct Hub {
@@ -45,14 +41,25 @@ struct State {
 }
 
 /// What the hub and one session's task share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seat {
     wake: Notify,
     over: AtomicBool,
     reason: AtomicU8,
+    /// Whose TURN credentials are asked for here. Nothing links it with an earlier session of the same client.
+    account: Account,
 }
 
 impl Seat {
+    fn new() -> Self {
+        Self {
+            wake: Notify::new(),
+            over: AtomicBool::new(false),
+            reason: AtomicU8::new(0),
+            account: Account::random(&mut OsRng),
+        }
+    }
+
     fn end(&self, reason: Reason) {
         self.reason.store(reason as u8, Ordering::Relaxed);
         self.over.store(true, Ordering::Release);
@@ -92,7 +99,7 @@ impl Hub {
             return Err(OpenRefused::TooManySessions);
         }
         let id = state.mailbox.open_session(now)?;
-        let seat = Arc::new(Seat::default());
+        let seat = Arc::new(Seat::new());
         state.seats.insert(id, Arc::clone(&seat));
         self.settle(&mut state);
         Ok(Session { hub: Arc::clone(self), id, seat })
@@ -209,12 +216,13 @@ impl Hub {
     }
 
     fn answer_credentials(&self, state: &mut State, session: SessionId, req: u32) {
-        let Some(credentials) = &self.credentials else {
+        let (Some(credentials), Some(seat)) = (&self.credentials, state.seats.get(&session)) else {
             state.mailbox.refuse_credentials(session, req);
             return;
         };
-        let minted = credentials.mint(CREDENTIALS_LIFETIME, self.clocks.wall().now, &mut OsRng);
-        let ttl_s = u32::try_from(CREDENTIALS_LIFETIME.as_secs()).unwrap_or(u32::MAX);
+        let now = self.clocks.wall().now;
+        let minted = credentials.mint(&seat.account, LONGEST_CREDENTIAL, now, &mut OsRng);
+        let ttl_s = u32::try_from(LONGEST_CREDENTIAL.as_secs()).unwrap_or(u32::MAX);
         state.mailbox.grant_credentials(session, req, &minted.username, &minted.password, ttl_s);
     }
 

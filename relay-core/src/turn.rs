@@ -43,11 +43,12 @@ pub mod fuzzing;
 pub use allocation::{AllocationId, Family, RelayId};
 pub use channel::ChannelNumber;
 pub use counters::Counters;
-pub use credentials::{CredentialSecret, Credentials, Minted};
+pub use credentials::{Account, CredentialSecret, Credentials, Minted};
 pub use five_tuple::{FiveTuple, Transport};
 pub use forward::{Forward, MAX_GROWTH, Out};
 pub use limits::{
-    DEFAULT_LIFETIME, DEFAULT_RELAY_PORTS, Limits, MAX_CHANNELS, MAX_DATAGRAM, MAX_LIFETIME, MAX_PERMISSIONS,
+    DEFAULT_LIFETIME, DEFAULT_RELAY_PORTS, LONGEST_CREDENTIAL, Limits, MAX_CHANNELS, MAX_DATAGRAM,
+    MAX_LIFETIME, MAX_PERMISSIONS,
 };
 pub use peer_policy::{Denied, PeerPolicy};
 pub use refusal::Refusal;

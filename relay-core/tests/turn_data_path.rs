@@ -8,8 +8,8 @@ use std::alloc::System;
 use base::{Instant, UnixSeconds};
 use relay_core::turn::fuzzing::FixedRng;
 use relay_core::turn::{
-    Config, CredentialSecret, Credentials, Effect, FiveTuple, Forward, MAX_DATAGRAM, MAX_GROWTH, RelayId,
-    Server,
+    Account, Config, CredentialSecret, Credentials, Effect, FiveTuple, Forward, MAX_DATAGRAM, MAX_GROWTH,
+    RelayId, Server,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use stun_types::attribute::{Nonce, Realm, Username};
@@ -51,7 +51,9 @@ fn give(server: &mut Server<FixedRng>, bytes: &[u8]) -> (Vec<u8>, Option<RelayId
 /// A server with one allocation, on which channel 0x4000 is bound to one peer and another peer is permitted.
 fn prepared() -> (Server<FixedRng>, RelayId) {
     let secret = CredentialSecret::from_bytes(b"secret");
-    let minted = Credentials::new(secret.clone()).mint(Duration::from_secs(60), WALL, &mut FixedRng(1));
+    let account = Account::random(&mut FixedRng(3));
+    let minted =
+        Credentials::new(secret.clone()).mint(&account, Duration::from_secs(60), WALL, &mut FixedRng(1));
     let mut server = Server::new(Config::default(), secret, FixedRng(2));
     let (challenge, _) =
         give(&mut server, &Message::builder_request(ALLOCATE, MessageWriteVec::new()).finish());

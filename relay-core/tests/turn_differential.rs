@@ -18,7 +18,7 @@ use base::{Instant, UnixSeconds};
 use proptest::prelude::*;
 use relay_core::turn::fuzzing::FixedRng;
 use relay_core::turn::{
-    Config, CredentialSecret, Credentials, Effect, FiveTuple, Forward, Limits, PeerPolicy, Refusal,
+    Account, Config, CredentialSecret, Credentials, Effect, FiveTuple, Forward, Limits, PeerPolicy, Refusal,
     RelayAddresses, RelayId, Server,
 };
 use stun_types::attribute::{
@@ -158,7 +158,9 @@ impl Pair {
         let credentials = Credentials::new(secret.clone());
         let users: Vec<(String, String)> = (0..=CLIENTS as u64)
             .map(|number| {
-                let minted = credentials.mint(Duration::from_secs(1_000_000), WALL, &mut FixedRng(number));
+                let account = Account::random(&mut FixedRng(number));
+                let minted =
+                    credentials.mint(&account, Duration::from_secs(1_000_000), WALL, &mut FixedRng(number));
                 (minted.username.clone(), minted.password.clone())
             })
             .collect();

@@ -6,6 +6,7 @@ use base::Instant;
 
 use super::auth::{CredentialId, Signer};
 use super::channel::Channels;
+use super::credentials::Account;
 use super::five_tuple::FiveTuple;
 use super::limits::{MAX_PERMISSIONS, PERMISSION_LIFETIME};
 use super::peer_policy::Reach;
@@ -104,6 +105,7 @@ struct Permission {
 pub(super) struct Allocation {
     pub(super) five_tuple: FiveTuple,
     pub(super) credential: CredentialId,
+    pub(super) account: Account,
     /// Of the Allocate request, to know it again when it comes twice.
     pub(super) transaction: TransactionId,
     pub(super) expires: Instant,
@@ -119,6 +121,7 @@ impl Allocation {
     pub(super) const fn new(
         five_tuple: FiveTuple,
         credential: CredentialId,
+        account: Account,
         transaction: TransactionId,
         expires: Instant,
         pending: Box<Pending>,
@@ -126,6 +129,7 @@ impl Allocation {
         Self {
             five_tuple,
             credential,
+            account,
             transaction,
             expires,
             channels: Channels::new(),

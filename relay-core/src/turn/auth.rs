@@ -16,7 +16,7 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::base64;
-use super::credentials::Credentials;
+use super::credentials::{Account, Credentials};
 use super::limits::NONCE_LIFETIME;
 use super::refusal::Refusal;
 use crate::stun::{HashAlgorithm, IntegrityKey, Message, Reply};
@@ -57,6 +57,7 @@ impl Signer {
 /// Who a request comes from, proven.
 pub(super) struct Authenticated {
     pub(super) credential: CredentialId,
+    pub(super) account: Account,
     pub(super) expires: UnixSeconds,
     pub(super) signer: Signer,
 }
@@ -121,7 +122,13 @@ impl Authenticator {
         if !self.nonces.is_good(nonce.value, client, now) {
             return Err(Refusal::StaleNonce);
         }
-        Ok(Authenticated { credential: CredentialId::of(username), expires, signer })
+        let account = self.credentials.account(username);
+        Ok(Authenticated { credential: CredentialId::of(username), account, expires, signer })
+    }
+
+    /// Whose credential this is, and until when the account has any; nothing if it is none of ours.
+    pub(super) fn account(&self, username: &str, wall: UnixSeconds) -> Option<(Account, UnixSeconds)> {
+        Some((self.credentials.account(username), self.credentials.last_expiry(username, wall)?))
     }
 
     /// Adds what a client needs to try again: REALM, NONCE, PASSWORD-ALGORITHMS.

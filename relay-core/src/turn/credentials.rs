@@ -2,8 +2,9 @@
 //! `base64(HMAC-SHA1(secret, user name))`.
 //!
 //! The scheme is the one that other TURN servers call "REST", so their tools can test ours.
-//! The id is random and means nothing: it is not the member's name, and two credentials of one member have
-//! nothing in common.
+//! To everybody but the box the id is random and means nothing: it is not the member's name, and two credentials of
+//! one member have nothing in common. The box finds in it the [`Account`] that it was minted for, by computation, so
+//! that whoever asks for a second credential gets no second quota, and both end together.
 
 use core::fmt;
 use core::time::Duration;
@@ -12,10 +13,11 @@ use base::UnixSeconds;
 use hmac::{Hmac, KeyInit, Mac};
 use rand_core::{CryptoRng, RngCore};
 use sha1::Sha1;
+use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::base64;
-use super::limits::MAX_USERNAME;
+use super::limits::{LONGEST_CREDENTIAL, MAX_USERNAME};
 
 /// Shared by whoever mints credentials and whoever checks them, on one box. Wiped when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -38,6 +40,49 @@ impl CredentialSecret {
 impl fmt::Debug for CredentialSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CredentialSecret(..)")
+    }
+}
+
+/// Bytes of an account.
+const ACCOUNT: usize = 10;
+/// Bytes before it that make each id another one.
+const NONCE: usize = 8;
+
+/// Whoever credentials are minted for, such as a session: a random number that means nothing. Not for logs.
+///
+/// All credentials of one account share its quotas and its bandwidth, and are revoked together.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Account([u8; 16]);
+
+impl Account {
+    /// A new one.
+    pub fn random(rng: &mut (impl RngCore + CryptoRng)) -> Self {
+        let mut bytes = [0; ACCOUNT];
+        rng.fill_bytes(&mut bytes);
+        Self::minted(bytes)
+    }
+
+    fn minted(bytes: [u8; ACCOUNT]) -> Self {
+        let mut account = Self([0; 16]);
+        account.0.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        account
+    }
+
+    /// A user name that somebody else who knows the secret has made up is an account of its own.
+    fn of_name(username: &str) -> Self {
+        let mut account = Self([0; 16]);
+        account.0.iter_mut().zip(Sha256::digest(username.as_bytes())).for_each(|(to, from)| *to = from);
+        account
+    }
+
+    fn is_minted(&self) -> bool {
+        self.0.iter().skip(ACCOUNT).all(|byte| *byte == 0)
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Account(..)")
     }
 }
 
@@ -68,12 +113,20 @@ impl Credentials {
         Self { secret }
     }
 
-    /// Makes a credential that is good for `lifetime` from `now` on.
-    pub fn mint(&self, lifetime: Duration, now: UnixSeconds, rng: &mut (impl RngCore + CryptoRng)) -> Minted {
-        let mut id = [0; 12];
-        rng.fill_bytes(&mut id);
-        let expiry = now.plus(lifetime).0;
-        // 12 bytes become 16 signs without padding.
+    /// Makes a credential of `account` that is good for `lifetime` from `now` on: at most [`LONGEST_CREDENTIAL`].
+    pub fn mint(
+        &self,
+        account: &Account,
+        lifetime: Duration,
+        now: UnixSeconds,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Minted {
+        let mut nonce = [0; NONCE];
+        rng.fill_bytes(&mut nonce);
+        let mut id = nonce.to_vec();
+        id.extend(self.mask(&nonce).zip(account.0).map(|(mask, byte)| mask ^ byte));
+        let expiry = now.plus(lifetime.min(LONGEST_CREDENTIAL)).0;
+        // 18 bytes become 24 signs without padding.
         let username = format!("{expiry}:{}", base64::encode(&id));
         let password = self.password(&username).as_str().to_owned();
         Minted { username, password }
@@ -87,6 +140,34 @@ impl Credentials {
         };
         mac.update(username.as_bytes());
         Zeroizing::new(base64::encode(&mac.finalize().into_bytes()))
+    }
+
+    /// Whose credential it is that has this user name. Ask when the password is proven: any name is somebody's.
+    pub(super) fn account(&self, username: &str) -> Account {
+        let id = username.split_once(':').and_then(|(_, id)| base64::decode::<{ NONCE + ACCOUNT }>(id));
+        let Some((nonce, masked)) = id.as_ref().and_then(|id| id.split_first_chunk()) else {
+            return Account::of_name(username);
+        };
+        let mut account = [0; ACCOUNT];
+        let bytes = self.mask(nonce).zip(masked).map(|(mask, byte)| mask ^ byte);
+        account.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        Account::minted(account)
+    }
+
+    /// What hides an account in an id.
+    fn mask(&self, nonce: &[u8; NONCE]) -> impl Iterator<Item = u8> + use<> {
+        // HMAC takes a key of any length. The other use of this key is with SHA-1.
+        let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.secret.0);
+        let mask = mac.map(|mac| mac.chain_update(nonce).finalize().into_bytes());
+        mask.into_iter().flatten().take(ACCOUNT)
+    }
+
+    /// When the last credential of the account ends that `username` is of; nothing if that is none of ours.
+    pub(super) fn last_expiry(&self, username: &str, now: UnixSeconds) -> Option<UnixSeconds> {
+        let expiry = Self::expiry(username)?;
+        // Another one may have been minted this moment.
+        let latest = if self.account(username).is_minted() { now.plus(LONGEST_CREDENTIAL) } else { expiry };
+        Some(expiry.max(latest))
     }
 
     /// When the credential with this user name ends; nothing if it is none of ours.
@@ -117,7 +198,9 @@ mod tests {
     #[test]
     fn a_minted_credential_carries_its_expiry() {
         let credentials = Credentials::new(CredentialSecret::random(&mut FixedRng(1)));
-        let minted = credentials.mint(Duration::from_secs(60), UnixSeconds(1_000_000), &mut FixedRng(1));
+        let account = Account::random(&mut FixedRng(2));
+        let mut rng = FixedRng(1);
+        let minted = credentials.mint(&account, Duration::from_secs(60), UnixSeconds(1_000_000), &mut rng);
         assert_eq!(Credentials::expiry(&minted.username), Some(UnixSeconds(1_000_060)));
         assert_eq!(credentials.password(&minted.username).as_str(), minted.password);
     }
@@ -126,10 +209,52 @@ mod tests {
     fn two_credentials_have_nothing_in_common() {
         let credentials = Credentials::new(CredentialSecret::random(&mut FixedRng(1)));
         let mut rng = FixedRng(1);
-        let one = credentials.mint(Duration::from_secs(60), UnixSeconds(1), &mut rng);
-        let two = credentials.mint(Duration::from_secs(60), UnixSeconds(1), &mut rng);
-        assert_ne!(one.username, two.username);
+        let account = Account::random(&mut rng);
+        let one = credentials.mint(&account, Duration::from_secs(60), UnixSeconds(1), &mut rng);
+        let two = credentials.mint(&account, Duration::from_secs(60), UnixSeconds(1), &mut rng);
         assert_ne!(one.password, two.password);
+        let id = |minted: &Minted| {
+            let id = minted.username.split_once(':').expect("an expiry and an id").1;
+            base64::decode::<18>(id).expect("18 bytes")
+        };
+        let same = id(&one).into_iter().zip(id(&two)).filter(|(one, two)| one == two).count();
+        assert!(same <= 2, "no more than chance has it: {same} of 18");
+    }
+
+    #[test]
+    fn the_box_alone_finds_the_account_of_a_credential() {
+        let credentials = Credentials::new(CredentialSecret::from_bytes(b"north"));
+        let other = Credentials::new(CredentialSecret::from_bytes(b"south"));
+        let mut rng = FixedRng(1);
+        let [one, two] = [Account::random(&mut rng), Account::random(&mut rng)];
+        assert_ne!(one, two);
+        for _ in 0..100 {
+            let minted = credentials.mint(&one, Duration::from_secs(60), UnixSeconds(1), &mut rng);
+            assert_eq!(credentials.account(&minted.username), one);
+            assert_ne!(other.account(&minted.username), one);
+        }
+    }
+
+    #[test]
+    fn a_name_that_somebody_made_up_is_an_account_of_its_own() {
+        let credentials = Credentials::new(CredentialSecret::from_bytes(b"north"));
+        let names = ["1:a", "2:a", "1:b", "1:AAAAAAAAAAAAAAAAAAAAAAA", "1:AAAAAAAAAAAAAAAAAAAAAAA!", "none"];
+        for (at, name) in names.iter().enumerate() {
+            assert!(!credentials.account(name).is_minted(), "{name}");
+            assert!(names[..at].iter().all(|other| credentials.account(other) != credentials.account(name)));
+        }
+    }
+
+    #[test]
+    fn no_credential_outlives_the_memory_of_its_revocation() {
+        let credentials = Credentials::new(CredentialSecret::from_bytes(b"north"));
+        let account = Account::random(&mut FixedRng(1));
+        let now = UnixSeconds(1_000_000);
+        let long = credentials.mint(&account, LONGEST_CREDENTIAL * 2, now, &mut FixedRng(1));
+        assert_eq!(Credentials::expiry(&long.username), Some(now.plus(LONGEST_CREDENTIAL)));
+        let short = credentials.mint(&account, Duration::from_secs(1), now, &mut FixedRng(1));
+        assert_eq!(credentials.last_expiry(&short.username, now), Some(now.plus(LONGEST_CREDENTIAL)));
+        assert_eq!(credentials.last_expiry("1000009:someone", now), Some(UnixSeconds(1_000_009)));
     }
 
     #[test]
@@ -143,10 +268,11 @@ mod tests {
     #[test]
     fn nothing_secret_is_printed() {
         let credentials = Credentials::new(CredentialSecret::from_bytes(b"north"));
-        let minted = credentials.mint(Duration::from_secs(60), UnixSeconds(1), &mut FixedRng(1));
+        let account = Account::random(&mut FixedRng(1));
+        let minted = credentials.mint(&account, Duration::from_secs(60), UnixSeconds(1), &mut FixedRng(1));
         assert_eq!(
-            format!("{credentials:?}{minted:?}"),
-            "Credentials { secret: CredentialSecret(..) }Minted(..)"
+            format!("{credentials:?}{minted:?}{account:?}"),
+            "Credentials { secret: CredentialSecret(..) }Minted(..)Account(..)"
         );
     }
 }

@@ -8,7 +8,7 @@ use rand_core::{CryptoRng, Error, RngCore};
 use stun_types::attribute::{AttributeStaticType, Nonce, Realm, Username};
 
 use super::{
-    Config, CredentialSecret, Credentials, Effect, FiveTuple, Forward, MAX_GROWTH, Out, PeerPolicy,
+    Account, Config, CredentialSecret, Credentials, Effect, FiveTuple, Forward, MAX_GROWTH, Out, PeerPolicy,
     RelayAddresses, RelayId, Server, message_len,
 };
 use crate::stun::{HashAlgorithm, IntegrityKey, MAX_REPLY, Message, Reply};
@@ -59,8 +59,13 @@ struct World {
 impl World {
     fn new() -> Self {
         let secret = CredentialSecret::from_bytes(b"fuzz");
-        let minted =
-            Credentials::new(secret.clone()).mint(Duration::from_secs(100_000), WALL, &mut FixedRng(1));
+        let account = Account::random(&mut FixedRng(3));
+        let minted = Credentials::new(secret.clone()).mint(
+            &account,
+            Duration::from_secs(100_000),
+            WALL,
+            &mut FixedRng(1),
+        );
         let [v4, v6] = ["10.0.0.1", "fd00::1"].map(str::parse::<IpAddr>);
         let (own, other_family) = match (v4, v6) {
             (Ok(v4), Ok(v6)) => (vec![v4, v6], vec![(v4, v6)]),
@@ -175,6 +180,10 @@ impl World {
 /// What a client, a peer and time may do, cut out of `data`: a byte that says what, one that says how long, and so
 /// many bytes.
 pub fn client_input(data: &[u8]) {
+    if let Ok(name) = core::str::from_utf8(data) {
+        // Any name is somebody's.
+        let _ = Credentials::new(CredentialSecret::from_bytes(b"fuzz")).account(name);
+    }
     let mut world = World::new();
     let mut rest = data;
     while let Some(([what, length], tail)) = rest.split_first_chunk() {

@@ -14,6 +14,9 @@ pub(super) const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
 /// How long a nonce is good (RFC 8656, section 5, asks for an expiry of at most an hour).
 pub(super) const NONCE_LIFETIME: Duration = Duration::from_secs(1200);
 
+/// How long a credential is good at most: longer than calls last, since a call cannot change it on the way.
+pub const LONGEST_CREDENTIAL: Duration = Duration::from_secs(8 * 3600);
+
 /// Permissions per allocation. A call needs one per address of the other phone.
 pub const MAX_PERMISSIONS: usize = 64;
 /// Channel bindings per allocation.
@@ -30,7 +33,7 @@ pub(super) const MAX_USERNAME: usize = 128;
 pub(super) const MAX_BIND_ATTEMPTS: u8 = 8;
 /// How many random ports are looked at to find one that no allocation of ours uses.
 pub(super) const MAX_PORT_PROBES: u32 = 128;
-/// Revoked credentials that are remembered until they expire by themselves.
+/// Accounts that were revoked and are remembered until their credentials expire by themselves.
 pub(super) const MAX_REVOKED: usize = 1024;
 
 /// Ports of relayed transport addresses: dynamic ports (RFC 8656, section 7.2) above those that Linux gives to
@@ -42,14 +45,14 @@ pub const DEFAULT_RELAY_PORTS: RangeInclusive<u16> = 61_000..=65_535;
 pub struct Limits {
     /// Allocations on the box. Refused with 508.
     pub allocations: usize,
-    /// Allocations per credential. Refused with 486.
-    pub allocations_per_credential: u16,
+    /// Allocations per [`Account`](super::Account), by whichever of its credentials. Refused with 486.
+    pub allocations_per_account: u32,
     /// Allocations per IPv4 address or IPv6 /64 network. Refused with 508.
-    pub allocations_per_source: u16,
+    pub allocations_per_source: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { allocations: 4096, allocations_per_credential: 16, allocations_per_source: 1024 }
+        Self { allocations: 4096, allocations_per_account: 32, allocations_per_source: 1024 }
     }
 }

@@ -26,7 +26,7 @@ pub enum Refusal {
     UnsupportedTransport,
     /// A peer of a family that the allocation has no relayed address of.
     PeerAddressFamilyMismatch,
-    /// This credential has as many allocations as it may have.
+    /// This account has as many allocations as it may have.
     AllocationQuotaReached,
     /// The box or this source has as many as it may have; or a port that cannot be reserved.
     InsufficientCapacity,

@@ -15,10 +15,10 @@ use base::{Deadlines, Instant, Private, UnixSeconds};
 use rand_core::{CryptoRng, RngCore};
 
 use super::allocation::{Allocation, AllocationId, Family, RelayId};
-use super::auth::{Authenticator, CredentialId};
+use super::auth::Authenticator;
 use super::channel::ChannelNumber;
 use super::counters::Counters;
-use super::credentials::{CredentialSecret, Credentials};
+use super::credentials::{Account, CredentialSecret, Credentials};
 use super::five_tuple::{AddressKey, FiveTuple, Source};
 use super::forward::Forward;
 use super::hash::SipKey;
@@ -126,12 +126,12 @@ pub struct Server<R> {
     by_five_tuple: HashMap<FiveTuple, AllocationId, SipKey>,
     /// One entry per relayed transport address, so two per allocation at most.
     by_relayed: HashMap<AddressKey, RelayId, SipKey>,
-    /// One entry per credential with an allocation.
-    per_credential: HashMap<CredentialId, u16>,
+    /// One entry per account with an allocation.
+    per_account: HashMap<Account, u32>,
     /// One entry per source with an allocation.
-    per_source: HashMap<Source, u16, SipKey>,
+    per_source: HashMap<Source, u32, SipKey>,
     /// At most [`MAX_REVOKED`].
-    revoked: HashMap<CredentialId, UnixSeconds>,
+    revoked: HashMap<Account, UnixSeconds>,
     /// One entry per allocation: when something of it expires.
     deadlines: Deadlines<AllocationId>,
     /// Transaction numbers of Data indications: nothing is answered to them, so nobody gains by guessing one.
@@ -153,7 +153,7 @@ impl<R: RngCore + CryptoRng> Server<R> {
             free_slots: Vec::new(),
             by_five_tuple: HashMap::with_hasher(sip.clone()),
             by_relayed: HashMap::with_hasher(sip.clone()),
-            per_credential: HashMap::new(),
+            per_account: HashMap::new(),
             per_source: HashMap::with_hasher(sip),
             revoked: HashMap::new(),
             deadlines: Deadlines::default(),
@@ -233,12 +233,12 @@ impl<R: RngCore + CryptoRng> Server<R> {
         self.effects.pop_front()
     }
 
-    /// Ends a credential before its time: its allocations are freed, and it makes no more.
+    /// Ends a credential before its time, and all others of its account: their allocations are freed, and they make no
+    /// more.
     ///
     /// Says how many allocations were freed.
     pub fn revoke(&mut self, username: &str, wall: UnixSeconds) -> usize {
-        let Some(expires) = Credentials::expiry(username) else { return 0 };
-        let credential = CredentialId::of(username);
+        let Some((account, expires)) = self.authenticator.account(username, wall) else { return 0 };
         if self.revoked.len() >= MAX_REVOKED {
             self.revoked.retain(|_, expires| *expires > wall);
         }
@@ -248,8 +248,8 @@ impl<R: RngCore + CryptoRng> Server<R> {
             // It has the least time left in which it could do harm.
             self.revoked.remove(&soonest);
         }
-        self.revoked.insert(credential, expires);
-        self.remove_where(|allocation| allocation.credential == credential)
+        self.revoked.insert(account, expires);
+        self.remove_where(|allocation| allocation.account == account)
     }
 
     /// The stream that a client came by has ended, and with it the allocation that it made there
@@ -345,7 +345,7 @@ impl<R: RngCore + CryptoRng> Server<R> {
         let generation = self.slots.get(slot as usize).map_or(0, |slot| slot.generation);
         let id = AllocationId { slot, generation };
         self.by_five_tuple.insert(allocation.five_tuple, id);
-        *self.per_credential.entry(allocation.credential).or_default() += 1;
+        *self.per_account.entry(allocation.account).or_default() += 1;
         *self.per_source.entry(allocation.five_tuple.source()).or_default() += 1;
         self.deadlines.set(id, allocation.next_deadline());
         if let Some(slot) = self.slots.get_mut(slot as usize) {
@@ -369,7 +369,7 @@ impl<R: RngCore + CryptoRng> Server<R> {
         self.free_slots.push(id.slot);
         self.by_five_tuple.remove(&allocation.five_tuple);
         self.deadlines.remove(&id);
-        decrement(&mut self.per_credential, &allocation.credential);
+        decrement(&mut self.per_account, &allocation.account);
         decrement(&mut self.per_source, &allocation.five_tuple.source());
         self.counters.allocations -= 1;
     }
@@ -394,7 +394,7 @@ impl<R> core::fmt::Debug for Server<R> {
     }
 }
 
-fn decrement<K: Eq + core::hash::Hash, S: core::hash::BuildHasher>(counts: &mut HashMap<K, u16, S>, key: &K) {
+fn decrement<K: Eq + core::hash::Hash, S: core::hash::BuildHasher>(counts: &mut HashMap<K, u32, S>, key: &K) {
     if let Some(count) = counts.get_mut(key) {
         *count = count.saturating_sub(1);
         if *count == 0 {

@@ -150,7 +150,13 @@ impl Client {
 
     /// Has a credential and a nonce.
     fn to(world: &mut World, from: &str, server: &str) -> Self {
-        let minted = Credentials::new(secret()).mint(Duration::from_secs(3600), world.wall, &mut FixedRng(3));
+        let account = Account::random(&mut FixedRng(2));
+        let minted = Credentials::new(secret()).mint(
+            &account,
+            Duration::from_secs(3600),
+            world.wall,
+            &mut FixedRng(3),
+        );
         let mut client = Self {
             five_tuple: FiveTuple::udp(address(from), address(server)),
             username: minted.username.clone(),
@@ -174,6 +180,19 @@ impl Client {
     fn named(mut self, username: &str) -> Self {
         self.username = username.to_owned();
         self.password = Credentials::new(secret()).password(username).to_string();
+        self
+    }
+
+    /// Has another credential: one of `account`, and each `number` another one.
+    fn minted_for(mut self, account: &Account, number: u64) -> Self {
+        let minted = Credentials::new(secret()).mint(
+            account,
+            Duration::from_secs(3600),
+            WALL,
+            &mut FixedRng(100 + number),
+        );
+        self.username.clone_from(&minted.username);
+        self.password.clone_from(&minted.password);
         self
     }
 

@@ -23,7 +23,7 @@ pub const BINDING_REQUEST: [u8; 20] =
 /// A server that starts is asked this often, and so many times.
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 const TRIES: u32 = 600;
-/// Allocations that one login of ours may have.
+/// Allocations that share one login of ours.
 const ALLOCATIONS_PER_LOGIN: usize = 16;
 
 /// What is measured.
@@ -141,23 +141,27 @@ fn wait_for_answer() -> Result<()> {
     bail!("nobody answers at {ADDRESS}")
 }
 
-/// What clients are given in their sessions.
+/// What clients are given, each in a session of its own: all that one is given share its quota.
 async fn logins(node: &Node, count: usize) -> Result<Vec<Login>> {
-    let mut session = node.client().await?.open().await?;
+    let client = node.client().await?;
     let mut logins = Vec::new();
+    for _ in 0..count {
+        logins.push(login(&client).await?);
+    }
+    Ok(logins)
+}
+
+async fn login(client: &phones::session::Node) -> Result<Login> {
+    let mut session = client.open().await?;
     while let Some(message) = session.next().await {
         let Message::Binary(bytes) = message? else { continue };
         let frame = NodeFrame::decode(&bytes)?;
         if let NodeFrame::Credentials { username, password, .. } = frame {
-            logins.push(Login { name: username.to_string(), password: password.to_string() });
-        } else {
-            ensure!(matches!(frame, NodeFrame::Welcome { .. }), "no credentials");
+            return Ok(Login { name: username.to_string(), password: password.to_string() });
         }
-        if logins.len() == count {
-            return Ok(logins);
-        }
+        ensure!(matches!(frame, NodeFrame::Welcome { .. }), "no credentials");
         let mut frame = Vec::new();
-        ClientFrame::RequestCredentials { req: u32::try_from(logins.len())? }.encode(&mut frame);
+        ClientFrame::RequestCredentials { req: 1 }.encode(&mut frame);
         session.send(Message::Binary(frame.into())).await?;
     }
     bail!("the session ended")

@@ -110,7 +110,7 @@ impl<R: RngCore + CryptoRng> Server<R> {
             // Its time is over, and the timer has yet to say so.
             self.remove(expired);
         }
-        if authenticated.expires <= wall || self.revoked.contains_key(&authenticated.credential) {
+        if authenticated.expires <= wall || self.revoked.contains_key(&authenticated.account) {
             return Err(Refusal::Unauthorized);
         }
         let transport = message.get::<RequestedTransport>()?.ok_or(Refusal::BadRequest)?;
@@ -131,6 +131,7 @@ impl<R: RngCore + CryptoRng> Server<R> {
         let allocation = Allocation::new(
             five_tuple,
             authenticated.credential,
+            authenticated.account,
             message.transaction(),
             now + lifetime,
             pending,
@@ -171,8 +172,8 @@ impl<R: RngCore + CryptoRng> Server<R> {
 
     fn check_quotas(&self, five_tuple: &FiveTuple, authenticated: &Authenticated) -> Result<(), Refusal> {
         let limits = &self.config.limits;
-        let of_credential = self.per_credential.get(&authenticated.credential).copied().unwrap_or_default();
-        if of_credential >= limits.allocations_per_credential {
+        let of_account = self.per_account.get(&authenticated.account).copied().unwrap_or_default();
+        if of_account >= limits.allocations_per_account {
             return Err(Refusal::AllocationQuotaReached);
         }
         let of_source = self.per_source.get(&five_tuple.source()).copied().unwrap_or_default();

@@ -154,6 +154,28 @@ fn a_revoked_credential_loses_its_allocations_and_makes_no_more() {
     assert_eq!(code(&other.refresh(&mut world, 600)), None);
 }
 
+#[test]
+fn all_credentials_of_an_account_are_revoked_together() {
+    let mut world = World::new();
+    let [one, other] = [1, 2].map(|number| Account::random(&mut FixedRng(number)));
+    let mut clients = [
+        Client::new(&mut world, "10.0.0.2:5000").minted_for(&one, 1),
+        Client::new(&mut world, "10.0.0.3:5000").minted_for(&one, 2),
+        Client::new(&mut world, "10.0.0.4:5000").minted_for(&other, 3),
+    ];
+    for client in &mut clients {
+        client.allocate(&mut world);
+    }
+    assert_eq!(world.server.revoke(&clients[0].username, world.wall), 2);
+    world.drain();
+    let codes = clients.each_mut().map(|client| code(&client.refresh(&mut world, 600)));
+    assert_eq!(codes, [Some(437), Some(437), None]);
+    // One that was minted before, and not used yet.
+    let mut late = Client::new(&mut world, "10.0.0.5:5000").minted_for(&one, 4);
+    let transport = RequestedTransport::new(RequestedTransport::UDP);
+    assert_eq!(code(&late.ask(&mut world, ALLOCATE, &[&transport])), Some(401));
+}
+
 // RFC 8656, 5: a request by another user on somebody's allocation: 441.
 #[test]
 fn another_user_cannot_take_over_an_allocation() {

@@ -13,12 +13,28 @@ fn with_limits(limits: Limits) -> World {
 }
 
 #[test]
-fn a_credential_has_so_many_allocations_and_no_more() {
-    let mut world = with_limits(Limits { allocations_per_credential: 3, ..Limits::default() });
+fn an_account_has_so_many_allocations_and_no_more() {
+    let mut world = with_limits(Limits { allocations_per_account: 3, ..Limits::default() });
     let mut clients: Vec<Client> =
         (0..4).map(|number| Client::new(&mut world, &format!("10.0.1.{number}:5000"))).collect();
     let codes: Vec<_> = clients.iter_mut().map(|client| ask(client, &mut world)).collect();
     assert_eq!(codes, [None, None, None, Some(486)]);
+    clients[0].refresh(&mut world, 0);
+    assert_eq!(ask(&mut clients[3], &mut world), None);
+}
+
+// Whoever asks the box for another credential gets one, and no more room.
+#[test]
+fn a_second_credential_of_an_account_has_no_quota_of_its_own() {
+    let mut world = with_limits(Limits { allocations_per_account: 3, ..Limits::default() });
+    let [one, other] = [1, 2].map(|number| Account::random(&mut FixedRng(number)));
+    let mut clients: Vec<Client> = (0..4)
+        .map(|number| Client::new(&mut world, &format!("10.0.1.{number}:5000")).minted_for(&one, number))
+        .collect();
+    let codes: Vec<_> = clients.iter_mut().map(|client| ask(client, &mut world)).collect();
+    assert_eq!(codes, [None, None, None, Some(486)]);
+    let mut stranger = Client::new(&mut world, "10.0.2.1:5000").minted_for(&other, 9);
+    assert_eq!(ask(&mut stranger, &mut world), None);
     clients[0].refresh(&mut world, 0);
     assert_eq!(ask(&mut clients[3], &mut world), None);
 }
@@ -49,8 +65,7 @@ fn an_ipv6_network_counts_as_one_source() {
 
 #[test]
 fn the_box_has_so_many_allocations_and_no_more() {
-    let mut world =
-        with_limits(Limits { allocations: 50, allocations_per_credential: 99, ..Limits::default() });
+    let mut world = with_limits(Limits { allocations: 50, allocations_per_account: 99, ..Limits::default() });
     let mut clients: Vec<Client> =
         (0..51).map(|number| Client::new(&mut world, &format!("10.0.1.{number}:5000"))).collect();
     let codes: Vec<_> = clients.iter_mut().map(|client| ask(client, &mut world)).collect();
