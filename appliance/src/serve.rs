@@ -20,12 +20,12 @@ use crate::state::{StateDir, StateError};
 use crate::tls::{self, TlsError};
 use crate::turn::{self, TurnConfig, TurnError, TurnHandle};
 use crate::{metrics, notify, pressure};
-use appliance_core::settings::Settings;
+use appliance_core::settings::{LimitSettings, Settings};
 use connection::Behind;
 use greet::Found;
 use rand_core::OsRng;
 use relay_core::mailbox::{self, Rate};
-use relay_core::turn::{CredentialSecret, Credentials};
+use relay_core::turn::{CredentialSecret, Credentials, Limits};
 use services::{Ports, Services};
 use signals::{Signals, Wish};
 use std::fmt;
@@ -277,10 +277,19 @@ fn turn(settings: &Settings, clocks: &Arc<Clocks>) -> Result<Option<(TurnHandle,
         listen: wanted.listen.clone(),
         relay_ports: wanted.ports.first..=wanted.ports.last,
         external: wanted.external.clone(),
+        limits: turn_limits(&settings.limits),
         ..TurnConfig::default()
     };
     let handle = turn::spawn(config, secret.clone(), Arc::clone(clocks)).map_err(ServeError::Turn)?;
     Ok(Some((handle, Credentials::new(secret))))
+}
+
+fn turn_limits(limits: &LimitSettings) -> Limits {
+    Limits {
+        allocations: usize::try_from(limits.allocations).unwrap_or(usize::MAX),
+        allocations_per_account: limits.allocations_per_session,
+        allocations_per_source: limits.allocations_per_address,
+    }
 }
 
 fn mailbox_config(settings: &Settings, turn_port: u16) -> mailbox::Config {

@@ -84,6 +84,12 @@ pub struct Typed {
     pub frames_per_second: Option<u32>,
     /// `limits.frames_burst`
     pub frames_burst: Option<u32>,
+    /// `limits.allocations`
+    pub allocations: Option<u32>,
+    /// `limits.allocations_per_session`
+    pub allocations_per_session: Option<u32>,
+    /// `limits.allocations_per_address`
+    pub allocations_per_address: Option<u32>,
     /// `limits.idle`
     pub idle: Option<Duration>,
     /// `state.dir`
@@ -223,6 +229,12 @@ pub struct LimitSettings {
     pub frames_per_second: u32,
     /// Frames a session may send at once.
     pub frames_burst: u32,
+    /// TURN allocations at a time.
+    pub allocations: u32,
+    /// TURN allocations at a time with the credentials of one session.
+    pub allocations_per_session: u32,
+    /// TURN allocations at a time from one address.
+    pub allocations_per_address: u32,
     /// A session that says nothing for so long is closed.
     pub idle: Duration,
 }
@@ -316,6 +328,9 @@ impl Typed {
                 mailbox: self.mailbox.unwrap_or(64 * 1024 * 1024),
                 frames_per_second: self.frames_per_second.unwrap_or(1000),
                 frames_burst: self.frames_burst.unwrap_or(4000),
+                allocations: self.allocations.unwrap_or(4096),
+                allocations_per_session: self.allocations_per_session.unwrap_or(32),
+                allocations_per_address: self.allocations_per_address.unwrap_or(1024),
                 idle: self.idle.unwrap_or(Duration::from_secs(90)),
             },
             state_dir: self.state_dir.unwrap_or_else(|| host.state_dir.clone()),

@@ -83,6 +83,9 @@ pub const KEYS: &[Key] = &[
     Key { section: "limits", name: "mailbox", expected: "a size from 1 MiB to 1024 GiB such as \"64 MiB\"" },
     Key { section: "limits", name: "frames_per_second", expected: COUNT },
     Key { section: "limits", name: "frames_burst", expected: COUNT },
+    Key { section: "limits", name: "allocations", expected: COUNT },
+    Key { section: "limits", name: "allocations_per_session", expected: COUNT },
+    Key { section: "limits", name: "allocations_per_address", expected: COUNT },
     Key {
         section: "limits",
         name: "idle",

@@ -45,7 +45,10 @@ impl Display for Settings {
         writeln!(f, "connections_per_address = {}", limits.connections_per_address)?;
         writeln!(f, "sessions = {}\nmailbox = \"{} KiB\"", limits.sessions, limits.mailbox / 1024)?;
         writeln!(f, "frames_per_second = {}", limits.frames_per_second)?;
-        writeln!(f, "frames_burst = {}\nidle = \"{} s\"", limits.frames_burst, limits.idle.as_secs())?;
+        writeln!(f, "frames_burst = {}\nallocations = {}", limits.frames_burst, limits.allocations)?;
+        writeln!(f, "allocations_per_session = {}", limits.allocations_per_session)?;
+        writeln!(f, "allocations_per_address = {}", limits.allocations_per_address)?;
+        writeln!(f, "idle = \"{} s\"", limits.idle.as_secs())?;
         writeln!(f, "\n[state]\ndir = {}", quoted(&self.state_dir.to_string_lossy()))?;
         writeln!(f, "\n[log]\nlevel = {}", quoted(self.log_level.as_str()))
     }
