@@ -4,6 +4,8 @@
 //
 // page-ready   from opening a join link to the first screen and to the page being usable, on an
 //              emulated mid-range phone (processor slowed four times), with nothing cached
+// resume       from the moment in which the connections of both phones are cut until a message is read that was written
+//              then, through the mailbox
 // connect      from opening a conversation to the direct, and to the relayed, path
 //
 // Prints one line `NAME VALUE UNIT` per figure; all rounds and the versions are in out/bench/NAME.json.
@@ -11,6 +13,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { HTTPS_PORT } from './lib/box.mjs';
 import { Stage } from './lib/scenario.mjs';
 
 // A mid-range phone against the machine that runs this; the worker's own thread is not slowed by Chromium.
@@ -63,12 +66,34 @@ const benches = {
     }
     return { figures, unit: 'ms', facts: { chromium: version } };
   },
+
+  resume: async (rounds) => {
+    const figures = { resumed: [] };
+    let version;
+    await onStage('resume', ['p1', 'p2'], async (t) => {
+      const [ada, grace] = await t.pair();
+      version = ada.phone.browser.version();
+      for (let round = 0; round < rounds; round += 1) {
+        await t.exchange(ada, grace, `before-${round}`);
+        await cut(t.net);
+        const began = performance.now();
+        await ada.write(`after-${round}`);
+        await grace.reads(`after-${round}`, 60_000);
+        figures.resumed.push(performance.now() - began);
+      }
+    }, (net) => net.block('udp'));
+    return { figures, unit: 'ms', facts: { chromium: version } };
+  },
 };
 
-async function onStage(name, phones, work) {
+async function cut(net) {
+  await net.inside('box', 'ss', ['-K', 'state', 'established', 'sport', '=', `:${HTTPS_PORT}`]);
+}
+
+async function onStage(name, phones, work, before) {
   const stage = new Stage(`bench-${name}`, performance.now(), () => {});
   try {
-    await stage.bubble({ phones });
+    await stage.bubble({ phones, before });
     await work(stage);
   } finally {
     await stage.down();
@@ -85,7 +110,7 @@ while (args.length) {
     process.exit(0);
   } else if (arg === '--help' || arg === '-h') {
     const text = readFileSync(fileURLToPath(import.meta.url), 'utf8');
-    console.log(text.split('\n').slice(0, 9).map((line) => line.replace(/^\/\/ ?/, '')).join('\n'));
+    console.log(text.split('\n').slice(0, 11).map((line) => line.replace(/^\/\/ ?/, '')).join('\n'));
     process.exit(0);
   } else if (arg === '--rounds') {
     rounds = Number(args.shift());

@@ -79,6 +79,11 @@ pub const ALL: &[Bench] = &[
         run: browser::connect,
     },
     Bench {
+        name: "resume",
+        about: "from the cut of both phones' connections to a message written then and read, in Chromium",
+        run: browser::resume,
+    },
+    Bench {
         name: "memory",
         about: "memory of the node: idle, and per connected native phone",
         run: memory::run,
