@@ -126,6 +126,7 @@ fn render(figures: &Figures) -> String {
         let bytes = turn.bytes_relayed.div_ceil(BYTES_STEP).saturating_mul(BYTES_STEP);
         page.line("bulle_turn_bytes_total", &[], bytes);
         page.counter("bulle_turn_dropped_packets", "Datagrams for nobody", &[(&[], turn.dropped)]);
+        page.counter("bulle_turn_shed_packets", "Packets above somebody's share", &[(&[], turn.shed)]);
     }
     if let Some(names) = names {
         let queries: [(Labels<'_>, u64); 4] = [

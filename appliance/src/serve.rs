@@ -20,7 +20,7 @@ use crate::state::{StateDir, StateError};
 use crate::tls::{self, TlsError};
 use crate::turn::{self, TurnConfig, TurnError, TurnHandle};
 use crate::{metrics, notify, pressure};
-use appliance_core::settings::{LimitSettings, Settings};
+use appliance_core::settings::Settings;
 use connection::Behind;
 use greet::Found;
 use rand_core::OsRng;
@@ -277,18 +277,20 @@ fn turn(settings: &Settings, clocks: &Arc<Clocks>) -> Result<Option<(TurnHandle,
         listen: wanted.listen.clone(),
         relay_ports: wanted.ports.first..=wanted.ports.last,
         external: wanted.external.clone(),
-        limits: turn_limits(&settings.limits),
+        limits: turn_limits(settings),
         ..TurnConfig::default()
     };
     let handle = turn::spawn(config, secret.clone(), Arc::clone(clocks)).map_err(ServeError::Turn)?;
     Ok(Some((handle, Credentials::new(secret))))
 }
 
-fn turn_limits(limits: &LimitSettings) -> Limits {
+fn turn_limits(settings: &Settings) -> Limits {
+    let limits = &settings.limits;
     Limits {
         allocations: usize::try_from(limits.allocations).unwrap_or(usize::MAX),
         allocations_per_account: limits.allocations_per_session,
         allocations_per_source: limits.allocations_per_address,
+        bandwidth: settings.turn.bandwidth,
     }
 }
 

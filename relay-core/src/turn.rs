@@ -20,6 +20,7 @@
 //! Invariants:
 //! - No byte reaches a peer, or comes from one, without a permission that a client with a right password made.
 //! - No peer is an address of the box itself, except the relayed addresses of other clients ([`PeerPolicy`]).
+//! - Whoever floods takes from nobody else: under overload each account has its share (`fairness`).
 //! - Every table has a limit in [`Limits`] or in the `limits` file; a full table refuses and forgets nobody.
 
 mod allocation;
@@ -28,10 +29,12 @@ mod base64;
 mod channel;
 mod counters;
 mod credentials;
+mod fairness;
 mod five_tuple;
 mod forward;
 mod hash;
 mod limits;
+mod parties;
 mod peer_policy;
 mod refusal;
 mod server;
@@ -52,7 +55,7 @@ pub use limits::{
 };
 pub use peer_policy::{Denied, PeerPolicy};
 pub use refusal::Refusal;
-pub use server::{BindError, Config, Effect, RelayAddresses, Server, Transmit};
+pub use server::{BindError, Config, Effect, Load, RelayAddresses, Server, Transmit};
 pub use stream::{NotTurn, begins_with_request, message_len};
 
 #[cfg(test)]

@@ -56,6 +56,8 @@ pub struct Typed {
     pub turn_ports: Option<PortRange>,
     /// `turn.external`
     pub turn_external: Option<Vec<IpAddr>>,
+    /// `turn.bandwidth`
+    pub turn_bandwidth: Option<u64>,
     /// `dns.listen`
     pub dns_listen: Option<Vec<SocketAddr>>,
     /// `dns.prefixes`
@@ -149,6 +151,8 @@ pub struct TurnSettings {
     pub ports: PortRange,
     /// Addresses to announce instead of the machine's own, when it sits behind a port forward.
     pub external: Vec<IpAddr>,
+    /// Bytes per second that are relayed at most; none: as many as go through.
+    pub bandwidth: Option<u64>,
 }
 
 /// Where the operator's certificate lies.
@@ -310,6 +314,7 @@ impl Typed {
                 listen: self.turn_listen.unwrap_or_else(|| any(TURN_PORT)),
                 ports: self.turn_ports.unwrap_or(PortRange { first: 61_000, last: 65_535 }),
                 external: self.turn_external.unwrap_or_default(),
+                bandwidth: self.turn_bandwidth,
             },
             dns: DnsSettings {
                 listen: self.dns_listen.unwrap_or_default(),

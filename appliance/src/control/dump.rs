@@ -74,7 +74,7 @@ impl fmt::Display for Figures {
             writeln!(
                 f,
                 "turn allocations={} made={} expired={} bindings={} packets_to_peers={} packets_to_clients={} \
-                 bytes_relayed={} dropped={}",
+                 bytes_relayed={} dropped={} shed={}",
                 turn.allocations,
                 turn.allocations_made,
                 turn.allocations_expired,
@@ -82,7 +82,8 @@ impl fmt::Display for Figures {
                 turn.packets_to_peers,
                 turn.packets_to_clients,
                 turn.bytes_relayed,
-                turn.dropped
+                turn.dropped,
+                turn.shed
             )?;
         }
         if let Some(names) = names {

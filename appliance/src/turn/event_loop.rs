@@ -15,7 +15,8 @@ use base::{Instant, Private, UnixSeconds};
 use mio::{Token, Waker};
 use rand_core::OsRng;
 use relay_core::turn::{
-    Config, Counters, CredentialSecret, Effect, FiveTuple, PeerPolicy, RelayAddresses, Server, message_len,
+    Config, Counters, CredentialSecret, Effect, FiveTuple, Load, PeerPolicy, RelayAddresses, Server,
+    message_len,
 };
 
 use super::pace::{Pace, rest_precisely};
@@ -49,6 +50,9 @@ pub(super) struct EventLoop {
     shared_counters: Arc<Mutex<Counters>>,
     /// Sockets that had more to give when their budget was used up.
     ready: VecDeque<Token>,
+    /// Whether one of those is a socket for datagrams. What waits there is lost when there is too much of it; what
+    /// waits in a stream is not.
+    behind: bool,
     clocks: Arc<Clocks>,
     /// When to look at the addresses again; nothing before the first time.
     rescan_at: Option<Instant>,
@@ -88,6 +92,7 @@ impl EventLoop {
             inbox,
             shared_counters,
             ready: VecDeque::new(),
+            behind: false,
             pace: Pace::new(clocks.now()),
             clocks,
             rescan_at: None,
@@ -134,6 +139,8 @@ impl EventLoop {
                 return;
             }
             let (now, wall) = (self.now(), self.wall());
+            let load = Load { behind: std::mem::take(&mut self.behind), blocked: self.wires.take_blocked() };
+            self.server.handle_load(load, now);
             let mut packets = 0;
             for _ in 0..self.ready.len() {
                 if let Some(token) = self.ready.pop_front() {
@@ -184,6 +191,10 @@ impl EventLoop {
 
     /// Does what the socket of `token` is ready for; says how many packets that were.
     fn serve(&mut self, token: Token, now: Instant, wall: UnixSeconds) -> u64 {
+        if self.server.is_sharing() {
+            // A look at many busy sockets takes longer than what there is may be shared out for.
+            self.server.share_out(self.clocks.now());
+        }
         match Wires::place(token) {
             Place::Datagrams => self.receive(token, now, wall),
             Place::Listener => {
@@ -302,6 +313,7 @@ impl EventLoop {
             }
         }
         self.ready.push_back(token);
+        self.behind = true;
         packets
     }
 

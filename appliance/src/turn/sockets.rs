@@ -88,8 +88,8 @@ impl Port {
     }
 
     /// Sends datagrams of `segment` bytes each, of which the last may be shorter, to one place. What does not fit
-    /// into the socket, or has no way, is lost, as on any network.
-    pub(super) fn send(&self, bytes: &[u8], segment: usize, to: SocketAddr) {
+    /// into the socket, or has no way, is lost, as on any network; says whether all of it fitted.
+    pub(super) fn send(&self, bytes: &[u8], segment: usize, to: SocketAddr) -> bool {
         if bytes.len() > segment {
             let transmit = Transmit {
                 destination: to,
@@ -99,17 +99,17 @@ impl Port {
                 src_ip: None,
             };
             match self.trains.try_send(UdpSockRef::from(&self.socket), &transmit) {
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {}
-                Ok(()) | Err(_) => return,
+                Ok(()) => return true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(_) => {}
             }
             // A network card or a link that does not take trains: one by one.
         }
-        for datagram in bytes.chunks(segment.max(1)) {
-            let _ = self.socket.send_to(datagram, to);
-        }
-        if bytes.is_empty() {
-            let _ = self.socket.send_to(bytes, to);
-        }
+        let empty = bytes.is_empty().then_some(bytes);
+        bytes.chunks(segment.max(1)).chain(empty).fold(true, |fitted, datagram| {
+            let sent = self.socket.send_to(datagram, to);
+            fitted && !sent.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The driver over real sockets, on loopback.
 
+mod flood;
+
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 

@@ -71,6 +71,8 @@ pub(super) struct Wires {
     /// By token: two per slot of the machine, so no more than its limit of allocations.
     relays: Vec<Option<RelayPort>>,
     train: Train,
+    /// Whether something for a client did not fit into its socket.
+    blocked: bool,
     /// By token. At most [`MAX_STREAMS`].
     streams: Vec<Option<Stream>>,
     /// One for each stream.
@@ -88,6 +90,7 @@ impl Wires {
             listening: Vec::new(),
             relays: Vec::new(),
             train: Train::new(),
+            blocked: false,
             streams: Vec::new(),
             by_client: HashMap::new(),
             broken: Vec::new(),
@@ -160,12 +163,18 @@ impl Wires {
 
     /// Sends what is left.
     pub(super) fn flush(&mut self) {
-        let Self { listening, relays, train, .. } = self;
+        let Self { listening, relays, train, blocked, .. } = self;
         train.depart(|(token, to), bytes, segment| {
             if let Some(port) = port_of(listening, relays, token) {
-                port.send(bytes, segment, to);
+                // The sockets of relayed addresses are each for one client, and hold up nobody else.
+                *blocked |= !port.send(bytes, segment, to) && token.0 < FIRST_RELAY;
             }
         });
+    }
+
+    /// Whether something for a client did not fit into its socket since this was asked last.
+    pub(super) fn take_blocked(&mut self) -> bool {
+        std::mem::take(&mut self.blocked)
     }
 
     fn send_on_stream(&mut self, five_tuple: FiveTuple, message: &[u8], is_data: bool) {

@@ -6,9 +6,9 @@ use base::Instant;
 
 use super::auth::{CredentialId, Signer};
 use super::channel::Channels;
-use super::credentials::Account;
 use super::five_tuple::FiveTuple;
 use super::limits::{MAX_PERMISSIONS, PERMISSION_LIFETIME};
+use super::parties::PartyId;
 use super::peer_policy::Reach;
 use super::refusal::Refusal;
 use crate::stun::TransactionId;
@@ -105,7 +105,7 @@ struct Permission {
 pub(super) struct Allocation {
     pub(super) five_tuple: FiveTuple,
     pub(super) credential: CredentialId,
-    pub(super) account: Account,
+    pub(super) party: PartyId,
     /// Of the Allocate request, to know it again when it comes twice.
     pub(super) transaction: TransactionId,
     pub(super) expires: Instant,
@@ -121,7 +121,7 @@ impl Allocation {
     pub(super) const fn new(
         five_tuple: FiveTuple,
         credential: CredentialId,
-        account: Account,
+        party: PartyId,
         transaction: TransactionId,
         expires: Instant,
         pending: Box<Pending>,
@@ -129,7 +129,7 @@ impl Allocation {
         Self {
             five_tuple,
             credential,
-            account,
+            party,
             transaction,
             expires,
             channels: Channels::new(),

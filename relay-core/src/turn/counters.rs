@@ -21,6 +21,8 @@ pub struct Counters {
     pub bytes_relayed: u64,
     /// Datagrams that were neither STUN nor data for an allocation.
     pub dropped: u64,
+    /// Packets that were dropped because whoever they were of had had their share.
+    pub shed: u64,
     refusals: [u64; Refusal::COUNT],
 }
 

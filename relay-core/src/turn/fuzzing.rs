@@ -8,8 +8,8 @@ use rand_core::{CryptoRng, Error, RngCore};
 use stun_types::attribute::{AttributeStaticType, Nonce, Realm, Username};
 
 use super::{
-    Account, Config, CredentialSecret, Credentials, Effect, FiveTuple, Forward, MAX_GROWTH, Out, PeerPolicy,
-    RelayAddresses, RelayId, Server, message_len,
+    Account, Config, CredentialSecret, Credentials, Effect, FiveTuple, Forward, Load, MAX_GROWTH, Out,
+    PeerPolicy, RelayAddresses, RelayId, Server, message_len,
 };
 use crate::stun::{HashAlgorithm, IntegrityKey, MAX_REPLY, Message, Reply};
 
@@ -115,6 +115,9 @@ impl World {
 
     fn wait(&mut self, seconds: u64) {
         self.now = self.now + Duration::from_secs(seconds);
+        // As if the thread had been behind now and then, and a socket full.
+        let load = Load { behind: seconds.is_multiple_of(2), blocked: seconds.is_multiple_of(3) };
+        self.server.handle_load(load, self.now);
         self.server.handle_timeout(self.now);
         self.drain();
         assert!(self.server.poll_timeout().is_none_or(|at| at > self.now), "what is due is done");

@@ -36,6 +36,12 @@ pub(super) const MAX_PORT_PROBES: u32 = 128;
 /// Accounts that were revoked and are remembered until their credentials expire by themselves.
 pub(super) const MAX_REVOKED: usize = 1024;
 
+/// How long the relay has to be behind without a pause before its time is shared out. A moment in which the system gave
+/// the processor to somebody else is shorter.
+pub(super) const PATIENCE: Duration = Duration::from_millis(30);
+/// Those without an allocation are told apart by so many meters; who meets another one there shares it.
+pub(super) const STRANGERS: usize = 256;
+
 /// Ports of relayed transport addresses: dynamic ports (RFC 8656, section 7.2) above those that Linux gives to
 /// sockets which ask for any port, so that a port in here is never another program's.
 pub const DEFAULT_RELAY_PORTS: RangeInclusive<u16> = 61_000..=65_535;
@@ -49,10 +55,13 @@ pub struct Limits {
     pub allocations_per_account: u32,
     /// Allocations per IPv4 address or IPv6 /64 network. Refused with 508.
     pub allocations_per_source: u32,
+    /// Bytes per second that are relayed at most, all together; none: as many as go through. What is above is dropped,
+    /// from those first who want the most.
+    pub bandwidth: Option<u64>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { allocations: 4096, allocations_per_account: 32, allocations_per_source: 1024 }
+        Self { allocations: 4096, allocations_per_account: 32, allocations_per_source: 1024, bandwidth: None }
     }
 }

@@ -4,25 +4,32 @@
 //! binds for us.
 
 mod data;
+mod load;
 mod relays;
 mod requests;
 
+pub use load::Load;
+
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ops::RangeInclusive;
+use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
 
 use base::{Deadlines, Instant, Private, UnixSeconds};
 use rand_core::{CryptoRng, RngCore};
 
+use self::load::Strangers;
 use super::allocation::{Allocation, AllocationId, Family, RelayId};
 use super::auth::Authenticator;
 use super::channel::ChannelNumber;
 use super::counters::Counters;
 use super::credentials::{Account, CredentialSecret, Credentials};
+use super::fairness::Share;
 use super::five_tuple::{AddressKey, FiveTuple, Source};
 use super::forward::Forward;
 use super::hash::SipKey;
-use super::limits::{DEFAULT_RELAY_PORTS, Limits, MAX_DATAGRAM, MAX_REVOKED};
+use super::limits::{DEFAULT_RELAY_PORTS, Limits, MAX_DATAGRAM, MAX_REVOKED, PATIENCE};
+use super::parties::Parties;
 use super::peer_policy::PeerPolicy;
 use crate::stun::{Class, Message, Method, Reply, answer_binding};
 
@@ -127,7 +134,12 @@ pub struct Server<R> {
     /// One entry per relayed transport address, so two per allocation at most.
     by_relayed: HashMap<AddressKey, RelayId, SipKey>,
     /// One entry per account with an allocation.
-    per_account: HashMap<Account, u32>,
+    pub(super) parties: Parties,
+    /// The thread's time, and what comes in.
+    inbound: Share,
+    /// The room for what goes to clients.
+    outbound: Share,
+    strangers: Strangers,
     /// One entry per source with an allocation.
     per_source: HashMap<Source, u32, SipKey>,
     /// At most [`MAX_REVOKED`].
@@ -153,7 +165,10 @@ impl<R: RngCore + CryptoRng> Server<R> {
             free_slots: Vec::new(),
             by_five_tuple: HashMap::with_hasher(sip.clone()),
             by_relayed: HashMap::with_hasher(sip.clone()),
-            per_account: HashMap::new(),
+            parties: Parties::default(),
+            inbound: Share::new(PATIENCE, config.limits.bandwidth),
+            outbound: Share::new(Duration::ZERO, None),
+            strangers: Strangers::default(),
             per_source: HashMap::with_hasher(sip),
             revoked: HashMap::new(),
             deadlines: Deadlines::default(),
@@ -174,6 +189,9 @@ impl<R: RngCore + CryptoRng> Server<R> {
         now: Instant,
         wall: UnixSeconds,
     ) -> Option<Forward> {
+        if !self.admits_from_client(bytes.len(), &five_tuple) {
+            return None;
+        }
         let forward = match bytes.first() {
             Some(byte) if bytes.len() <= MAX_DATAGRAM && ChannelNumber::is_first_byte(*byte) => {
                 self.client_channel_data(bytes, five_tuple, now)
@@ -181,8 +199,7 @@ impl<R: RngCore + CryptoRng> Server<R> {
             Some(_) if bytes.len() <= MAX_DATAGRAM => return self.handle_stun(bytes, five_tuple, now, wall),
             _ => None,
         };
-        self.counters.forwarded(forward.as_ref());
-        forward
+        self.pass(forward)
     }
 
     /// A datagram from a peer, at one of our relayed transport addresses.
@@ -193,9 +210,11 @@ impl<R: RngCore + CryptoRng> Server<R> {
         relay: RelayId,
         now: Instant,
     ) -> Option<Forward> {
+        if !self.admits_from_peer(bytes.len(), relay) {
+            return None;
+        }
         let forward = self.peer_data(bytes, peer, relay, now);
-        self.counters.forwarded(forward.as_ref());
-        forward
+        self.pass(forward)
     }
 
     /// The driver has done, or could not do, what [`Effect::Bind`] asked for.
@@ -249,7 +268,8 @@ impl<R: RngCore + CryptoRng> Server<R> {
             self.revoked.remove(&soonest);
         }
         self.revoked.insert(account, expires);
-        self.remove_where(|allocation| allocation.account == account)
+        let Some(party) = self.parties.find(&account) else { return 0 };
+        self.remove_where(|allocation| allocation.party == party)
     }
 
     /// The stream that a client came by has ended, and with it the allocation that it made there
@@ -297,8 +317,7 @@ impl<R: RngCore + CryptoRng> Server<R> {
         match (message.class(), message.method()) {
             (Class::Indication, Method::Send) => {
                 let forward = self.client_send_indication(&message, five_tuple, now);
-                self.counters.forwarded(forward.as_ref());
-                return forward;
+                return self.pass(forward);
             }
             (Class::Request, Method::Binding) => {
                 if let Some(reply) = answer_binding(&message, five_tuple.client) {
@@ -345,7 +364,6 @@ impl<R: RngCore + CryptoRng> Server<R> {
         let generation = self.slots.get(slot as usize).map_or(0, |slot| slot.generation);
         let id = AllocationId { slot, generation };
         self.by_five_tuple.insert(allocation.five_tuple, id);
-        *self.per_account.entry(allocation.account).or_default() += 1;
         *self.per_source.entry(allocation.five_tuple.source()).or_default() += 1;
         self.deadlines.set(id, allocation.next_deadline());
         if let Some(slot) = self.slots.get_mut(slot as usize) {
@@ -369,7 +387,7 @@ impl<R: RngCore + CryptoRng> Server<R> {
         self.free_slots.push(id.slot);
         self.by_five_tuple.remove(&allocation.five_tuple);
         self.deadlines.remove(&id);
-        decrement(&mut self.per_account, &allocation.account);
+        self.parties.remove(allocation.party);
         decrement(&mut self.per_source, &allocation.five_tuple.source());
         self.counters.allocations -= 1;
     }

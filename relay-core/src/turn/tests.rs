@@ -5,6 +5,7 @@ mod allocations;
 mod authentication;
 mod channels;
 mod data;
+mod fairness;
 mod limits;
 mod permissions;
 

@@ -48,6 +48,11 @@ pub const KEYS: &[Key] = &[
     },
     Key { section: "turn", name: "external", expected: "a list of IP addresses such as [\"203.0.113.7\"]" },
     Key {
+        section: "turn",
+        name: "bandwidth",
+        expected: "a rate from 1 Mbit/s to 1000 Gbit/s such as \"80 Mbit/s\"",
+    },
+    Key {
         section: "dns",
         name: "listen",
         expected: "an address of this box with a port such as \"10.77.0.1:53\" (not 0.0.0.0 or [::]), or a list \

@@ -23,6 +23,9 @@ impl Display for Settings {
             turn.ports.last,
             list(&turn.external)
         )?;
+        if let Some(bandwidth) = turn.bandwidth {
+            writeln!(f, "bandwidth = \"{} Mbit/s\"", bandwidth / (1_000_000 / 8))?;
+        }
         writeln!(f, "\n[dns]\nlisten = {}", list(&self.dns.listen))?;
         writeln!(f, "prefixes = {}", list(&self.dns.prefixes))?;
         writeln!(f, "\n[portal]\nprobes = {}", quoted(self.probes.as_str()))?;

@@ -1,7 +1,11 @@
 //! Sizes, times and port ranges as people write them: a number, a space, a unit.
 
 use super::PortRange;
+use std::ops::RangeInclusive;
 use std::time::Duration;
+
+/// From 1 Mbit/s to 1000 Gbit/s, in bytes per second.
+const RATES: RangeInclusive<u64> = 125_000..=125_000_000_000;
 
 /// `64 MiB`.
 pub(super) fn size(text: &str) -> Option<u64> {
@@ -25,6 +29,17 @@ pub(super) fn time(text: &str) -> Option<Duration> {
         _ => return None,
     };
     number.checked_mul(seconds).map(Duration::from_secs)
+}
+
+/// `80 Mbit/s`, as bytes per second.
+pub(super) fn rate(text: &str) -> Option<u64> {
+    let (number, unit) = split(text)?;
+    let bytes = match unit {
+        "Mbit/s" => 1_000_000 / 8,
+        "Gbit/s" => 1_000_000_000 / 8,
+        _ => return None,
+    };
+    number.checked_mul(bytes).filter(|rate| RATES.contains(rate))
 }
 
 /// `61000-65535`.
@@ -56,6 +71,18 @@ mod tests {
         }
         for wrong in ["", "s", "5", "5 m", "1.5 h", "18446744073709551615 h"] {
             assert_eq!(time(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rates_are_in_bits_and_come_out_in_bytes() {
+        assert_eq!(rate("80 Mbit/s"), Some(10_000_000));
+        assert_eq!(rate("1Gbit/s"), Some(125_000_000));
+        assert_eq!(rate("1000 Gbit/s"), Some(125_000_000_000));
+        for wrong in
+            ["", "80", "80 MB/s", "80 Mbit", "0 Mbit/s", "1001 Gbit/s", "18446744073709551615 Gbit/s"]
+        {
+            assert_eq!(rate(wrong), None, "{wrong}");
         }
     }
 

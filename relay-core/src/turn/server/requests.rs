@@ -131,7 +131,7 @@ impl<R: RngCore + CryptoRng> Server<R> {
         let allocation = Allocation::new(
             five_tuple,
             authenticated.credential,
-            authenticated.account,
+            self.parties.add(authenticated.account),
             message.transaction(),
             now + lifetime,
             pending,
@@ -172,8 +172,7 @@ impl<R: RngCore + CryptoRng> Server<R> {
 
     fn check_quotas(&self, five_tuple: &FiveTuple, authenticated: &Authenticated) -> Result<(), Refusal> {
         let limits = &self.config.limits;
-        let of_account = self.per_account.get(&authenticated.account).copied().unwrap_or_default();
-        if of_account >= limits.allocations_per_account {
+        if self.parties.allocations(&authenticated.account) >= limits.allocations_per_account {
             return Err(Refusal::AllocationQuotaReached);
         }
         let of_source = self.per_source.get(&five_tuple.source()).copied().unwrap_or_default();
