@@ -2,12 +2,13 @@
 
 use super::headers::{self, Host};
 use super::portal::PortalPages;
+use crate::assets;
 use crate::claim::ClaimDesk;
 use crate::clocks::Clocks;
 use crate::hub::Hub;
 use crate::live::Live;
+use crate::session::websocket;
 use crate::tls::Certificates;
-use crate::{assets, session};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -55,7 +56,7 @@ async fn answer(State(page): State<Arc<Page>>, request: Request<Body>) -> Respon
         return response;
     }
     let mut response = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/session") => session::upgrade(&page.hub, request),
+        (&Method::GET, "/session") => websocket::upgrade(&page.hub, request),
         (&Method::POST, "/claim") if page.claims.is_open() => page.claims.answer(request).await,
         (&Method::GET | &Method::HEAD, "/healthz") => plain(StatusCode::OK, "ok\n"),
         (&Method::GET | &Method::HEAD, "/.well-known/security.txt") => security(&page),
