@@ -1,7 +1,8 @@
 //! What a client and the node say to each other, and nothing of what it means.
 //!
 //! One session is one ordered, reliable stream of frames; its first carrier is a WebSocket with the
-//! subprotocol [`SUBPROTOCOL`], one binary message per frame. Frames are CBOR (RFC 8949) arrays;
+//! subprotocol [`SUBPROTOCOL`], one binary message per frame, its second plain requests that carry [`Batch`]es.
+//! Frames are CBOR (RFC 8949) arrays;
 //! `docs/protocol/session.cddl` describes them in CDDL (RFC 8610).
 //!
 //! The node learns 32-byte [`Address`]es and padded [envelopes](BLOCK). It learns no name, no key that outlives
@@ -9,11 +10,13 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod batch;
 mod client;
 mod invite;
 mod node;
 
 pub use address::{Address, Challenge, Kind, ReceiveKey, Signature};
+pub use batch::{Batch, MAX_BATCH, MAX_BATCH_FRAMES, frames_of};
 pub use client::ClientFrame;
 pub use ed25519_dalek::SigningKey;
 pub use invite::{BubbleSecret, InviteError, JoinLink};
@@ -97,6 +100,19 @@ pub mod fuzzing {
             let mut bytes = Vec::new();
             frame.encode(&mut bytes);
             assert_eq!(super::NodeFrame::decode(&bytes).as_ref(), Ok(&frame));
+        }
+    }
+
+    /// A batch is its frames and nothing else.
+    pub fn batch(data: &[u8]) {
+        if let Ok(frames) = super::frames_of(data) {
+            let mut again = super::Batch::default();
+            for frame in frames {
+                assert!(!again.is_full() && frame.len() <= super::MAX_FRAME);
+                again.push(frame);
+            }
+            assert!(!again.is_empty());
+            assert_eq!(again.into_bytes(), data);
         }
     }
 

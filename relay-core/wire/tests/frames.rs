@@ -142,6 +142,7 @@ proptest! {
         wire::fuzzing::client_frame(&bytes);
         wire::fuzzing::node_frame(&bytes);
         wire::fuzzing::join_link(&bytes);
+        wire::fuzzing::batch(&bytes);
     }
 }
 
@@ -151,6 +152,7 @@ fn the_corpora_hold() {
     play("wire_client_frame", wire::fuzzing::client_frame);
     play("wire_node_frame", wire::fuzzing::node_frame);
     play("wire_join_link", wire::fuzzing::join_link);
+    play("wire_batch", wire::fuzzing::batch);
 }
 
 fn play(target: &str, body: fn(&[u8])) {
