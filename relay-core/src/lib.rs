@@ -2,7 +2,7 @@
 //!
 //! Everything that passes through the box is an envelope in a [`mailbox`] or a packet in a TURN allocation
 //! ([`turn`]); [`stun`] tells a client its own address, so that two browsers on one network find each other
-//! without multicast.
+//! without multicast. [`exchange`] is how a session goes by plain requests where a WebSocket is refused.
 //!
 //! # The contract of every machine here
 //!
@@ -20,6 +20,7 @@
 //! There is no map from sender to recipient, no last-seen time, and no notion of a person.
 #![forbid(unsafe_code)]
 
+pub mod exchange;
 pub mod mailbox;
 pub mod stun;
 pub mod turn;
