@@ -1,6 +1,6 @@
 //! What is served over HTTP: the page over TLS ([`page`]), and the explaining page without it ([`explain`]).
 //!
-//! Not an API: everything that a client does goes through the session's WebSocket.
+//! Not an API: everything that a client does goes through its session, by whichever way that is carried.
 //! Invariant: without TLS nothing is served but the static explanation, the authority's certificate, and
 //! redirects; over TLS every answer carries the headers of [`headers`].
 

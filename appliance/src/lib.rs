@@ -5,7 +5,7 @@
 //! cli ─▶ serve ─▶ state   the files that outlive a boot: authority, certificate, last known time
 //!           │ ──▶ tls     shows the certificate, renews it
 //!           │ ──▶ accept  limits connections ─▶ http   the page, embedded
-//!           │                                 └▶ session  one WebSocket ◀─▶ hub ◀─▶ relay_core::mailbox
+//!           │                                 └▶ session  WebSocket or poll ◀─▶ hub ◀─▶ relay_core::mailbox
 //!           ├───▶ turn    STUN and TURN over UDP
 //!           ├───▶ dns     the bubble's own names
 //!           ├───▶ mdns    found on a LAN

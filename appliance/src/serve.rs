@@ -16,6 +16,7 @@ use crate::http::page::{self, Page};
 use crate::hub::Hub;
 use crate::live::Live;
 use crate::memory::{self, Arena};
+use crate::session::poll::Polls;
 use crate::state::{StateDir, StateError};
 use crate::tls::{self, TlsError};
 use crate::turn::{self, TurnConfig, TurnError, TurnHandle};
@@ -157,8 +158,10 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
     };
     greet::greet(live, &found).map_err(ServeError::System)?;
 
+    let polls = Polls::new(Arc::clone(&hub), limits.connections_per_address as usize);
     let pages = page::router(Page {
         hub: Arc::clone(&hub),
+        polls: Arc::clone(&polls),
         clocks: Arc::clone(&clocks),
         live: Arc::clone(live),
         claims: services.claims(),
@@ -225,7 +228,7 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
                         mailbox: hub.counters(),
                         turn: turn.as_ref().map(TurnHandle::counters),
                         names: services.names_counted(),
-                        tables: services.tables(gate.count()),
+                        tables: services.tables(gate.count(), polls.count()),
                     };
                     let _ = reply.send(figures);
                 }

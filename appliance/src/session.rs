@@ -2,14 +2,17 @@
 //! business.
 //!
 //! ```text
-//! websocket   GET /session    one connection, one message per frame
+//! websocket   GET  /session                       one connection, one message per frame
+//! poll        POST /session/open, send, poll, close   plain requests, where a WebSocket is refused
 //! ```
 //!
-//! A driver gives the frames that come to [`Session::handle_frame`], and writes what
-//! [`Session::pull`] gives as soon as its client can take it. Here is what drivers share: who may open a session, how it
-//! is refused, and the limits that do not depend on the way.
+//! Both are drivers of one machine: each gives the frames that come to [`Session::handle_frame`], and writes what
+//! [`Session::pull`] gives as soon as its client can take it. Here is what they share: who may open a session, how it
+//! is refused, and the limits that do not depend on the way. A third driver, the box as a WebRTC peer, would stand
+//! beside them.
 //! Invariant: a session that breaks a limit is closed with a word, and no other session notices.
 
+pub mod poll;
 pub mod websocket;
 
 use crate::http::headers;
@@ -24,7 +27,8 @@ use std::time::Duration;
 pub const FRAME_TIME: Duration = Duration::from_secs(30);
 /// How long the goodbye may take.
 pub const CLOSE_TIME: Duration = Duration::from_secs(2);
-/// What a client may do per second, and at once, that moves no frame, such as pings of the WebSocket itself. The client's own `Ping` is a frame, and counted by the mailbox.
+/// What a client may do per second, and at once, that moves no frame: pings of the WebSocket itself, requests that
+/// only repeat others. The client's own `Ping` is a frame, and counted by the mailbox.
 pub const CONTROL_PER_SECOND: u32 = 4;
 /// See [`CONTROL_PER_SECOND`].
 pub const CONTROL_BURST: u32 = 32;

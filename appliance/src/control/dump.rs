@@ -19,6 +19,8 @@ const AT_ONCE: usize = 64;
 pub struct Tables {
     /// TCP connections, each counted for an address.
     pub connections: usize,
+    /// Sessions that are carried by requests, each counted for an address.
+    pub polls: usize,
     /// Addresses from which wrong claim codes came.
     pub claim_addresses: usize,
     /// Addresses that have seen the page of the sign-in window.
@@ -95,8 +97,12 @@ impl fmt::Display for Figures {
         }
         writeln!(
             f,
-            "tables connections={} claim_addresses={} portal_addresses={} name_addresses={}\n",
-            tables.connections, tables.claim_addresses, tables.portal_addresses, tables.name_addresses
+            "tables connections={} polls={} claim_addresses={} portal_addresses={} name_addresses={}\n",
+            tables.connections,
+            tables.polls,
+            tables.claim_addresses,
+            tables.portal_addresses,
+            tables.name_addresses
         )
     }
 }

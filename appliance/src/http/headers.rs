@@ -117,6 +117,13 @@ pub fn is_from_elsewhere(request: &HeaderMap) -> bool {
     })
 }
 
+/// Whether a browser says that a page of another site or origin asks for this (Fetch Metadata); those who say nothing
+/// are programs, and browsers of before 2023.
+#[must_use]
+pub fn is_fetched_from_elsewhere(request: &HeaderMap) -> bool {
+    request.get_all("sec-fetch-site").iter().any(|site| site != "same-origin")
+}
+
 /// Adds the headers that every answer over TLS carries.
 pub fn protect(answer: &mut HeaderMap, host: Option<&Host>) {
     for (name, value) in FIXED {

@@ -7,6 +7,7 @@ use crate::claim::ClaimDesk;
 use crate::clocks::Clocks;
 use crate::hub::Hub;
 use crate::live::Live;
+use crate::session::poll::Polls;
 use crate::session::websocket;
 use crate::tls::Certificates;
 use axum::Router;
@@ -21,6 +22,8 @@ use std::sync::Arc;
 pub struct Page {
     /// The sessions.
     pub hub: Arc<Hub>,
+    /// Those of them that are carried by requests.
+    pub polls: Arc<Polls>,
     /// For the expiry in `security.txt`.
     pub clocks: Arc<Clocks>,
     /// For `security.txt`, and for names.
@@ -57,6 +60,7 @@ async fn answer(State(page): State<Arc<Page>>, request: Request<Body>) -> Respon
     }
     let mut response = match (request.method(), request.uri().path()) {
         (&Method::GET, "/session") => websocket::upgrade(&page.hub, request),
+        (_, path) if path.starts_with("/session/") => page.polls.answer(request).await,
         (&Method::POST, "/claim") if page.claims.is_open() => page.claims.answer(request).await,
         (&Method::GET | &Method::HEAD, "/healthz") => plain(StatusCode::OK, "ok\n"),
         (&Method::GET | &Method::HEAD, "/.well-known/security.txt") => security(&page),

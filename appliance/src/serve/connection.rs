@@ -3,6 +3,7 @@
 use super::{HANDSHAKE_TIME, STOP_TIME};
 use crate::accept::Permit;
 use crate::http::{self, Peer};
+use crate::session::poll::HOLD;
 use crate::tls::TURN_PROTOCOL;
 use crate::turn::Intake;
 use axum::Router;
@@ -104,11 +105,19 @@ where
     });
     let connection = http::connection().serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::pin!(connection);
-    tokio::select! {
+    let aged = tokio::select! {
         _ = connection.as_mut() => return,
-        () = tokio::time::sleep(http::CONNECTION_TIME) => {}
-        _ = stopped.wait_for(|stop| *stop) => {}
-    }
+        () = tokio::time::sleep(http::CONNECTION_TIME) => true,
+        _ = stopped.wait_for(|stop| *stop) => false,
+    };
     connection.as_mut().graceful_shutdown();
+    if aged {
+        // A question that is held is answered before its connection goes.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = tokio::time::sleep(HOLD) => {}
+            _ = stopped.wait_for(|stop| *stop) => {}
+        }
+    }
     let _ = timeout(STOP_TIME, connection).await;
 }

@@ -77,9 +77,10 @@ impl Services {
     }
 
     /// How much is known of addresses.
-    pub(super) fn tables(&self, connections: usize) -> Tables {
+    pub(super) fn tables(&self, connections: usize, polls: usize) -> Tables {
         Tables {
             connections,
+            polls,
             claim_addresses: self.claims.sources(),
             portal_addresses: self.portal.devices(),
             name_addresses: self.name_server.as_ref().map_or(0, NameServer::sources),

@@ -23,7 +23,7 @@ fn bulle(arguments: &[&str], state: &Path, user: Option<u32>) -> (bool, String) 
 }
 
 /// A command that succeeds, away from the threads of the test.
-async fn ask(daemon: &Daemon, arguments: &'static [&'static str]) -> String {
+pub(crate) async fn ask(daemon: &Daemon, arguments: &'static [&'static str]) -> String {
     let state = daemon.state();
     let asked = tokio::task::spawn_blocking(move || bulle(arguments, &state, None));
     let (good, said) = asked.await.expect("no panic");

@@ -258,6 +258,13 @@ impl Daemon {
         ask(&mut stream, head).await
     }
 
+    /// The answer to one POST over TLS.
+    pub(crate) async fn post(&self, path: &str, headers: &str, body: &[u8]) -> Answer {
+        let (host, length) = (format!("bulle.local:{}", self.https), body.len());
+        let head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\n{headers}");
+        ask_with(&mut self.connect().await, &head, body).await
+    }
+
     /// The answer to one request without TLS.
     pub(crate) async fn get_plain(&self, head: &str) -> Answer {
         let mut stream = TcpStream::connect(("127.0.0.1", self.http)).await.expect("a connection");
@@ -332,8 +339,16 @@ impl Answer {
 }
 
 pub(crate) async fn ask<S: AsyncReadExt + AsyncWriteExt + Unpin>(stream: &mut S, head: &str) -> Answer {
-    let request = format!("{head}connection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.expect("written");
+    ask_with(stream, head, &[]).await
+}
+
+async fn ask_with<S: AsyncReadExt + AsyncWriteExt + Unpin>(
+    stream: &mut S,
+    head: &str,
+    body: &[u8],
+) -> Answer {
+    let request = [format!("{head}connection: close\r\n\r\n").as_bytes(), body].concat();
+    stream.write_all(&request).await.expect("written");
     let mut bytes = Vec::new();
     // A server that refuses a request does not always close politely.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("an answer in time");
