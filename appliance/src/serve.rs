@@ -38,7 +38,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
@@ -244,7 +243,11 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
     }
     notify::stopping();
     info!("stopping");
-    control.iter().for_each(JoinHandle::abort);
+    if let Some(control) = control {
+        control.abort();
+        // Its file goes when the task has.
+        let _ = control.await;
+    }
     tls::keep_clock(&mut tls, &state, &clocks, true);
     drop((turn, services));
     let _ = stop.send(true);
