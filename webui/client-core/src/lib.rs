@@ -8,6 +8,7 @@
 mod api;
 mod backoff;
 mod channel;
+mod choice;
 mod client;
 mod conversation;
 mod directory;
@@ -23,12 +24,15 @@ mod link;
 mod outbox;
 mod parcel;
 mod pseudonym;
+mod requests;
 
 pub use api::{
     ChannelEvent, Command, DeliveryState, Event, FailReason, LinkEvent, LinkState, MAX_CANDIDATE,
     MAX_CHANNEL_FRAME, MAX_MID, MAX_PSEUDONYM, MAX_PSEUDONYM_CHARS, MAX_SDP, MAX_TEXT, MessageId, Notice,
     Path, PeerId, Signal, Text, Transmit, TurnServer, UnixMillis,
 };
+pub use choice::{Choice, Way};
 pub use client::{Client, Config};
 pub use error::{CommandError, NewError};
 pub use hub::Counters;
+pub use requests::{Request, Requests, RequestsEvent, Verb};
