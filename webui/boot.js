@@ -37,7 +37,7 @@ const painted = new Promise((resolve) => {
 function missing() {
   if (!globalThis.isSecureContext || !globalThis.crypto?.subtle) return 'insecure';
   if (typeof WebAssembly !== 'object' || !WebAssembly.instantiate) return 'wasm';
-  if (typeof Worker !== 'function' || typeof WebSocket !== 'function') return 'old';
+  if (typeof Worker !== 'function') return 'old';
   return null;
 }
 

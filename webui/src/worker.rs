@@ -1,12 +1,15 @@
 //! The program of the worker: gives the client its inputs, and does what it asks for. It decides nothing.
 //!
-//! One input, then everything that came of it, then wait: for the page, the socket or the timer.
+//! One input, then everything that came of it, then wait: for the page, the session's carrier or the timer.
 
 use std::cell::RefCell;
 use std::time::Duration;
 
 use base::Instant;
-use client_core::{Client, Command, Config, Event, LinkEvent, LinkState, Text, Transmit};
+use client_core::{
+    Choice, Client, Command, Config, Event, LinkEvent, LinkState, Requests as Machine, RequestsEvent, Text,
+    Transmit, Verb, Way,
+};
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
@@ -15,12 +18,14 @@ use wire::BubbleSecret;
 use crate::bridge::{Secret, ToPage, ToWorker, decode, encode};
 use crate::{invitation, qr, stopped};
 use clock::Clock;
+use requests::Requests;
 use socket::Socket;
 
 mod clock;
+mod requests;
 mod socket;
 
-/// Opening the socket may take this long. A dead Wi-Fi answers nothing at all, for minutes.
+/// Opening the carrier may take this long. A dead Wi-Fi answers nothing at all, for minutes.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// How soon to look again when the socket takes no more for the moment.
@@ -33,13 +38,22 @@ thread_local! {
     static DRIVER: RefCell<Option<Driver>> = const { RefCell::new(None) };
 }
 
+/// What happened to a carrier.
+enum Happened {
+    Open,
+    Frame(Vec<u8>),
+    Closed,
+}
+
 struct Driver {
     scope: DedicatedWorkerGlobalScope,
     clock: Clock,
     client: Option<Client>,
     socket: Socket,
-    /// When the attempt to open the socket is given up.
-    connecting_until: Option<Instant>,
+    requests: Requests,
+    choice: Choice,
+    /// Which way is being opened, and when that is given up.
+    connecting: Option<(Way, Instant)>,
     on_timer: Closure<dyn FnMut()>,
     timer: Option<i32>,
     unsent: usize,
@@ -65,7 +79,9 @@ pub fn start() {
         clock: Clock::new(&scope),
         client: None,
         socket: Socket::new(&scope),
-        connecting_until: None,
+        requests: Requests::new(&scope),
+        choice: Choice::new(),
+        connecting: None,
         on_timer: Closure::new(|| with(Driver::handle_timer)),
         timer: None,
         unsent: 0,
@@ -144,25 +160,60 @@ impl Driver {
     /// What stood open may be dead, and nothing says so: sleeping devices and changed networks close no socket.
     fn wake(&mut self) {
         let (now, wall) = self.clock.now();
+        self.choice.handle_change(now);
         if let Some(client) = &mut self.client {
             // It refuses only after `Leave`, and then there is nothing to wake.
             let _ = client.handle_command(Command::NetworkChanged, now, wall);
         }
     }
 
-    fn handle_socket(&mut self, event: socket::Happened) {
+    fn handle_carrier(&mut self, way: Way, event: Happened) {
         let (now, wall) = self.clock.now();
-        let Some(client) = &mut self.client else { return };
+        // While requests carry the session, a WebSocket is only tried for.
+        let tried = way == Way::WebSocket && self.requests.is_open();
         match event {
-            socket::Happened::Open => {
-                self.connecting_until = None;
-                client.handle_link(LinkEvent::Up, now, wall);
+            Happened::Open => {
+                if tried {
+                    self.requests.close();
+                }
+                self.connecting = None;
+                self.choice.handle_up(way, now);
+                self.tell_client(LinkEvent::Up);
             }
-            socket::Happened::Frame(frame) => client.handle_frame(&frame, now, wall),
-            socket::Happened::Closed => {
-                self.connecting_until = None;
-                client.handle_link(LinkEvent::Down, now, wall);
+            Happened::Frame(frame) => {
+                if let Some(client) = &mut self.client {
+                    client.handle_frame(&frame, now, wall);
+                }
             }
+            Happened::Closed if tried => self.choice.handle_up(Way::Requests, now),
+            Happened::Closed => match self.connecting.take().and_then(|_| self.choice.handle_refused(way)) {
+                Some(other) => self.open(other),
+                None => self.tell_client(LinkEvent::Down),
+            },
+        }
+    }
+
+    fn tell_client(&mut self, event: LinkEvent) {
+        let (now, wall) = self.clock.now();
+        if let Some(client) = &mut self.client {
+            client.handle_link(event, now, wall);
+        }
+    }
+
+    /// One of the requests ended.
+    fn handle_answer(&mut self, number: u32, verb: Verb, answer: Option<(u16, &[u8])>) {
+        let (now, _) = self.clock.now();
+        let Some(machine) = self.requests.of(number) else { return };
+        machine.handle_answer(verb, answer, now);
+        while let Some(event) = self.requests.machine.as_mut().and_then(Machine::poll_event) {
+            self.handle_carrier(
+                Way::Requests,
+                match event {
+                    RequestsEvent::Up => Happened::Open,
+                    RequestsEvent::Frame(frame) => Happened::Frame(frame),
+                    RequestsEvent::Down => Happened::Closed,
+                },
+            );
         }
     }
 
@@ -172,12 +223,16 @@ impl Driver {
             self.wake();
         }
         let (now, wall) = self.clock.now();
-        let Some(client) = &mut self.client else { return };
-        if self.connecting_until.is_some_and(|until| until <= now) {
-            self.connecting_until = None;
-            self.socket.close();
-            client.handle_link(LinkEvent::Down, now, wall);
+        if let Some((way, _)) = self.connecting.take_if(|(_, until)| *until <= now) {
+            self.choice.handle_hung(way);
+            self.close();
+            self.tell_client(LinkEvent::Down);
         }
+        // If the browser refuses at once, the next time is as good.
+        if self.choice.is_return_due(now) && self.requests.is_open() {
+            self.socket.open();
+        }
+        let Some(client) = &mut self.client else { return };
         if client.poll_timeout().is_some_and(|at| at <= now) {
             client.handle_timeout(now, wall);
         }
@@ -195,16 +250,21 @@ impl Driver {
                 continue;
             }
             // What is not taken out waits in the client, which knows how much it may keep.
-            full = self.socket.is_full();
+            let requests = self.requests.machine.as_mut().filter(|machine| machine.is_open());
+            full = requests.as_ref().map_or_else(|| self.socket.is_full(), |machine| machine.is_full());
             if full {
                 break;
             }
             match client.poll_transmit() {
-                Some(Transmit::Node(frame)) => self.socket.send(&frame),
+                Some(Transmit::Node(frame)) => match requests {
+                    Some(machine) => machine.send(frame),
+                    None => self.socket.send(&frame),
+                },
                 Some(Transmit::Channel { peer, bytes }) => self.tell(&ToPage::Channel { peer, bytes }),
                 None => break,
             }
         }
+        self.requests.pump(self.clock.now().0);
         if let Some(client) = &self.client {
             let unsent = client.unsent();
             if unsent != self.unsent {
@@ -216,12 +276,26 @@ impl Driver {
     }
 
     fn connect(&mut self) {
-        let (now, wall) = self.clock.now();
-        if self.socket.open() {
-            self.connecting_until = Some(now + CONNECT_LIMIT);
-        } else if let Some(client) = &mut self.client {
-            client.handle_link(LinkEvent::Down, now, wall);
+        self.close();
+        let way = self.choice.dial();
+        self.open(way);
+    }
+
+    fn open(&mut self, way: Way) {
+        self.connecting = Some((way, self.clock.now().0 + CONNECT_LIMIT));
+        match way {
+            Way::WebSocket => {
+                if !self.socket.open() {
+                    self.handle_carrier(way, Happened::Closed);
+                }
+            }
+            Way::Requests => self.requests.open(),
         }
+    }
+
+    fn close(&mut self) {
+        self.socket.close();
+        self.requests.close();
     }
 
     fn set_timer(&mut self, full: bool) {
@@ -230,7 +304,9 @@ impl Driver {
         }
         let (now, _) = self.clock.now();
         let client = self.client.as_ref().and_then(Client::poll_timeout);
-        let wait = [client, self.connecting_until]
+        let requests = self.requests.machine.as_ref().and_then(Machine::poll_timeout);
+        let connecting = self.connecting.map(|(_, until)| until);
+        let wait = [client, connecting, self.choice.poll_timeout(), requests]
             .into_iter()
             .flatten()
             .map(|at| at.saturating_duration_since(now))

@@ -1,20 +1,15 @@
-//! The one WebSocket to the node. What an older one still says is not heard.
+//! The WebSocket to the node, which carries the session wherever it is not refused. What an older one still says is
+//! not heard.
 
+use client_core::Way;
 use js_sys::{ArrayBuffer, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{BinaryType, DedicatedWorkerGlobalScope, Event, MessageEvent, WebSocket};
 
-use super::with;
+use super::{Happened, with};
 
 /// Bytes waiting in the browser above which nothing more is given to it.
 const FULL: u32 = 1024 * 1024;
-
-/// What happened to the socket.
-pub(super) enum Happened {
-    Open,
-    Frame(Vec<u8>),
-    Closed,
-}
 
 pub(super) struct Socket {
     url: String,
@@ -40,7 +35,7 @@ impl Socket {
                 with(|driver| {
                     if driver.socket.is_current(&event) {
                         driver.socket.current = None;
-                        driver.handle_socket(Happened::Closed);
+                        driver.handle_carrier(Way::WebSocket, Happened::Closed);
                     }
                 });
             }),
@@ -90,7 +85,7 @@ impl Socket {
 fn heard(event: &Event, what: impl FnOnce() -> Happened) {
     with(|driver| {
         if driver.socket.is_current(event) {
-            driver.handle_socket(what());
+            driver.handle_carrier(Way::WebSocket, what());
         }
     });
 }
