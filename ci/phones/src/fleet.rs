@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::conversation::{Fault, Half, Plan};
 use crate::phone::{Milestone, Order, Phone, Setting};
 use crate::rtc::Policy;
-use crate::session::Node;
+use crate::session::{Node, Transport};
 use crate::usage;
 
 /// More phones than one process should be asked for.
@@ -39,6 +39,8 @@ pub struct Options {
     pub messages: u32,
     /// How they are to go.
     pub path: Path,
+    /// How sessions with the node are carried.
+    pub transport: Transport,
     /// Phones that are switched on per second; 0 for all at once.
     pub rate: u32,
     /// When to give up.
@@ -96,7 +98,7 @@ pub async fn run(mut options: Options, mut at: impl FnMut(Phase)) -> Result<Acco
     options.count = count;
     usage::raise_open_files();
     let clock = Clock::start();
-    let node = Node::new(&options.url, &options.ca, options.connect).await?;
+    let node = Node::new(&options.url, &options.ca, options.connect).await?.by(options.transport);
     let cpu_before = usage::cpu();
     at(Phase::Before);
 

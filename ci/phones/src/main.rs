@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use client_core::Path;
 use phones::fleet::{self, HalfPair, Options, Phase};
+use phones::session::Transport;
 use serde_json::Value;
 use wire::JoinLink;
 
@@ -47,6 +48,9 @@ struct Arguments {
     /// How the messages are to go
     #[arg(long, value_enum, default_value_t = Way::Direct)]
     path: Way,
+    /// How sessions with the node are carried
+    #[arg(long, value_enum, default_value_t = Carrier::Websocket)]
+    transport: Carrier,
     /// Phones that are switched on per second; 0 for all at once
     #[arg(long, default_value_t = 0)]
     rate: u32,
@@ -66,6 +70,14 @@ enum Way {
     Relay,
     /// Through the node's mailbox, without WebRTC
     Mailbox,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Carrier {
+    /// By a WebSocket
+    Websocket,
+    /// By plain requests, as where a WebSocket is refused
+    Poll,
 }
 
 fn main() -> ExitCode {
@@ -99,6 +111,10 @@ fn run(arguments: Arguments) -> Result<bool> {
             Way::Direct => Path::Direct,
             Way::Relay => Path::Relayed,
             Way::Mailbox => Path::Mailbox,
+        },
+        transport: match arguments.transport {
+            Carrier::Websocket => Transport::WebSocket,
+            Carrier::Poll => Transport::Poll,
         },
         rate: arguments.rate,
         limit: Duration::from_secs(arguments.seconds_limit),

@@ -1,4 +1,7 @@
-//! The carrier of a session with the node: one WebSocket over TLS, with the node's own CA as the only root.
+//! The carrier of a session with the node: one WebSocket over TLS, or plain requests, with the node's own CA as the
+//! only root.
+
+mod requests;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,12 +26,23 @@ const OPEN_LIMIT: Duration = Duration::from_secs(5);
 /// Frames that wait to be written; a carrier that is further behind is given up.
 const MAX_UNWRITTEN: usize = 1024;
 
+/// How a session is carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// By a WebSocket.
+    #[default]
+    WebSocket,
+    /// By plain requests.
+    Poll,
+}
+
 /// Where the node is, and how to know it.
 #[derive(Clone, Debug)]
 pub struct Node {
     address: SocketAddr,
     name: ServerName<'static>,
     authority: String,
+    transport: Transport,
     tls: Arc<rustls::ClientConfig>,
 }
 
@@ -75,7 +89,14 @@ impl Node {
                 .with_context(|| format!("{host}: has no address"))?,
         };
         let name = ServerName::try_from(host.clone()).with_context(|| format!("{host}: is no host name"))?;
-        Ok(Self { address, name, authority, tls: Arc::new(tls) })
+        Ok(Self { address, name, authority, transport: Transport::default(), tls: Arc::new(tls) })
+    }
+
+    /// Carries sessions that way.
+    #[must_use]
+    pub fn by(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
     }
 
     /// The node's host, and the port of its pages.
@@ -148,11 +169,14 @@ where
     F: Fn(CarrierEvent) -> W,
     W: Future<Output = bool>,
 {
-    let why = match node.open().await {
-        Ok(carrier) => carry(carrier, &say).await.map_or_else(|e| format!("{e:#}"), |()| "closed".to_owned()),
-        Err(e) => format!("{e:#}"),
+    let ended = match node.transport {
+        Transport::WebSocket => match node.open().await {
+            Ok(carrier) => carry(carrier, &say).await,
+            Err(e) => Err(e),
+        },
+        Transport::Poll => requests::carry(&node, &say).await,
     };
-    say(CarrierEvent::Down(why)).await;
+    say(CarrierEvent::Down(ended.map_or_else(|e| format!("{e:#}"), |()| "closed".to_owned()))).await;
 }
 
 async fn carry<F, W>(carrier: Carrier, say: &F) -> Result<()>

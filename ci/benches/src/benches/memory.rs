@@ -40,6 +40,7 @@ pub(super) fn run(effort: Effort, report: &mut Report) -> Result<()> {
             bubble: effort.phones,
             messages: MESSAGES,
             path: Path::Direct,
+            transport: Default::default(),
             rate: 0,
             limit: Duration::from_secs(120),
         };
