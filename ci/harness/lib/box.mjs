@@ -58,6 +58,11 @@ export class Box {
     return `${file}.pem`;
   }
 
+  // Certificate and key that it shows, for who stands in its place.
+  get identity() {
+    return [`${this.#dir}/state/server.crt`, `${this.#dir}/state/server.key`];
+  }
+
   // A join link with a new secret. Made by a command of its own, so the daemon never sees it.
   async invite() {
     const said = await run(PROGRAM, ['invite', '--url', ORIGIN]);

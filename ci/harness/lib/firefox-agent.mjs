@@ -1,6 +1,6 @@
 // Runs inside a phone's namespace and drives the machine's unpatched Firefox.
 //
-//   firefox-agent.mjs PROFILE SCREEN      one JSON call per line in, one JSON answer per line out
+//   firefox-agent.mjs PROFILE SCREEN WEBRTC      one JSON call per line in, one JSON answer per line out
 //
 // The older of the two drivers is used: the newer one asks for commands that this Firefox lacks.
 
@@ -9,12 +9,13 @@ import { firefox } from 'playwright-core-firefox';
 import { PATIENCE, isViolation } from './phone.mjs';
 import { recordConnections } from './rtc.mjs';
 
-const [profile, screen] = process.argv.slice(2);
+const [profile, screen, webrtc] = process.argv.slice(2);
 
 const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 
 // Firefox has many services of its own; none may speak up during a scenario.
 const QUIET = {
+  'media.peerconnection.enabled': webrtc === 'true',
   'network.captive-portal-service.enabled': false,
   'network.connectivity-service.enabled': false,
   'network.trr.mode': 5,

@@ -122,6 +122,12 @@ export class Net {
     appendFileSync(`/etc/netns/${this.namespace(host)}/hosts`, `${address} ${name}\n`);
   }
 
+  // On this host the box's name leads to another host from now on.
+  lead(host, other) {
+    const lines = `127.0.0.1 localhost\n::1 localhost\n${this.address(other)} ${BOX_NAME}\n`;
+    writeFileSync(`/etc/netns/${this.namespace(host)}/hosts`, lines);
+  }
+
   // How many packets a block has stopped: shows that the block was in the way of something.
   async blocked(what) {
     const rules = JSON.parse(await this.inside('ap', 'nft', ['-j', 'list', 'table', 'bridge', `no-${what}`]));

@@ -97,12 +97,10 @@ export async function chromiumPhone(net, host, { dir, log, authority, trace = tr
 
 // Firefox. Its driver speaks over a TCP port, so it must run inside the namespace: an agent there
 // carries out what the stand-in for the page is told.
-export async function firefoxPhone(net, host, { dir, log, authority, screen = PHONE_SCREEN }) {
+export async function firefoxPhone(net, host, { dir, log, authority, screen = PHONE_SCREEN, webrtc = true }) {
   const env = await home(net, dir, host, authority, 'profile');
-  const agent = net.service(host, 'node', [here('firefox-agent.mjs'), `${dir}/${host}/profile`, JSON.stringify(screen)], {
-    log,
-    env,
-  });
+  const settings = [`${dir}/${host}/profile`, JSON.stringify(screen), String(webrtc)];
+  const agent = net.service(host, 'node', [here('firefox-agent.mjs'), ...settings], { log, env });
   const calls = new Map();
   let number = 0;
   await agent.line(/^\{"up":/, 60_000);

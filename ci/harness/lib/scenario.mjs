@@ -57,8 +57,8 @@ export class Stage {
     this.notes = {};
     this.people = [];
     this.planted = [];
-    // What a scenario sent out itself, to see it caught.
-    this.provoked = { packets: 0, names: [] };
+    // What a scenario sent out itself, to see it caught, and what browsers say of what it does to them.
+    this.provoked = { packets: 0, names: [], complaints: [] };
     // Names that a browser asks for by itself and no setting stops, whatever page is open.
     this.ofBrowser = [];
     this.out = `${OUT}/${name}`;
@@ -151,7 +151,8 @@ export class Stage {
       const found = this.box?.leaked(words) ?? [];
       if (found.length) throw new Error(`the box's log says too much:\n${found.slice(0, 10).join('\n')}`);
       for (const person of this.people) {
-        const problems = await person.phone.problems();
+        const problems = (await person.phone.problems())
+          .filter((problem) => !this.provoked.complaints.some((complaint) => complaint.test(problem)));
         if (problems.length) throw new Error(`${person.host}: the page has a fault:\n${problems.slice(0, 10).join('\n')}`);
         const log = `${this.out}/${person.host}.log`;
         const lines = existsSync(log) ? readFileSync(log, 'utf8').split('\n').filter((line) => !line.startsWith('{')) : [];

@@ -2,6 +2,7 @@
 
 import * as paths from './paths.mjs';
 import * as faults from './faults.mjs';
+import * as refused from './refused.mjs';
 import * as crowd from './crowd.mjs';
 import * as pages from './pages.mjs';
 import * as sealed from './sealed.mjs';
@@ -18,6 +19,7 @@ export const scenarios = {
   'isolated-through-turn': paths.isolatedThroughTurn,
   'no-udp-through-mailbox': paths.noUdpThroughMailbox,
   'no-webrtc': paths.noWebrtcThroughMailbox,
+  'no-websocket': refused.noWebsocket,
   'chromium-firefox': paths.chromiumFirefox,
   'ipv6-alone': paths.ipv6Alone,
   'box-unplugged': faults.boxUnplugged,

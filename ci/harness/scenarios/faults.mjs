@@ -3,7 +3,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, expectEqual } from '../lib/scenario.mjs';
 
-const numbered = (name, count) => Array.from({ length: count }, (_, index) => `${name}-${String(index + 1).padStart(3, '0')}`);
+export const numbered = (name, count) => Array.from({ length: count }, (_, index) => `${name}-${String(index + 1).padStart(3, '0')}`);
 
 export const boxUnplugged = {
   about: 'the box is unplugged: the direct conversation goes on',
@@ -158,13 +158,13 @@ export const boxRestartedThrice = {
   },
 };
 
-async function writeAll(person, marks) {
+export async function writeAll(person, marks) {
   for (const mark of marks) await person.write(mark);
 }
 
 // What each one wrote is what the other one shows, once and in the order of writing. A receipt for
 // the last message came already, so nothing is on its way any more.
-async function onceAndInOrder(one, two) {
+export async function onceAndInOrder(one, two) {
   const [first, second] = [await one.conversation(), await two.conversation()];
   expectEqual(second.received, first.sent, `what ${two.name} got from ${one.name}`);
   expectEqual(first.received, second.sent, `what ${one.name} got from ${two.name}`);
