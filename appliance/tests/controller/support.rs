@@ -86,7 +86,7 @@ impl Sham {
         (output.status.code().unwrap_or(-1), String::from_utf8(said).unwrap())
     }
 
-    /// A controller that says that it is ready.
+    /// A controller that has looked at everything once, and done what follows.
     pub(crate) fn start(&self) -> Controller {
         let socket = self.path("notify");
         let _ = fs::remove_file(&socket);
@@ -111,13 +111,10 @@ impl Sham {
         });
         let mut controller = Controller { child, log: Some(log) };
         let mut word = [0; 256];
-        loop {
-            let Ok(length) = notify.recv(&mut word) else {
-                panic!("not ready in time: {}", controller.end());
-            };
-            if word[..length].starts_with(b"READY=1") {
-                return controller;
-            }
+        // What it says after each look.
+        match notify.recv(&mut word) {
+            Ok(length) if word[..length].starts_with(b"WATCHDOG=1") => controller,
+            other => panic!("not in time ({other:?}): {}", controller.end()),
         }
     }
 
