@@ -41,6 +41,7 @@ fn the_example_names_every_key_with_its_default_where_there_is_one() {
     expected.security_contact = Some("mailto:security@example.org".to_owned());
     expected.certificate =
         Some(CertificateFiles { certificate: "/etc/bulle/box.crt".into(), key: "/etc/bulle/box.key".into() });
+    expected.turn.bandwidth = Some(10_000_000);
     let name = DnsLabel::parse("bulle").expect("a label");
     expected.mdns = Some(MdnsSettings { name, interfaces: Vec::new() });
     let claim = format!("{}:{}", "00".repeat(16), "00".repeat(32));
