@@ -132,7 +132,7 @@ start peer-is-loopback "${client[@]}" -u s -e 127.0.0.1 10.77.0.1
 start peer-is-loopback-v6 "${client[@]}" -u t -x -e ::1 fd77::1
 start dont-fragment-is-not-understood "${client[@]}" -u u -g -y 10.77.0.1
 start no-port-is-reserved turnutils_uclient -W "$secret" -u v -y 10.77.0.1
-start more-than-one-credential-may-have "${client[@]}" -u w -y -m 20 10.77.0.1
+start more-than-one-session-may-have "${client[@]}" -u w -y -m 40 10.77.0.1
 start client-that-vanishes "${client[@]}" -u x -y -B 10.77.0.1
 
 expect_text binding-v4 'UDP reflexive addr: 10.77.0.2:'
@@ -150,7 +150,7 @@ for name in peer-is-a-service-of-the-box peer-is-loopback peer-is-loopback-v6; d
 done
 expect_refusal dont-fragment-is-not-understood 'error 420'
 expect_refusal no-port-is-reserved 'error 508'
-expect_refusal more-than-one-credential-may-have 'error 486'
+expect_refusal more-than-one-session-may-have 'error 486'
 wait "${jobs[client-that-vanishes]}" || true
 
 # After all that the server still answers.
