@@ -4,16 +4,18 @@
 //! turn_only LISTEN[,LISTEN...] SECRET [--allow-loopback-peers]
 //! ```
 //!
-//! Prints `ready`, serves until its input ends, and then prints what it counted.
+//! Prints `ready`, serves until its input ends, and then prints what it counted. Until then a line `mint` makes it
+//! print a credential, and `revoke NAME` revokes one.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use appliance::clocks::Clocks;
 use appliance::turn::{TurnConfig, spawn};
-use relay_core::turn::{CredentialSecret, Refusal};
+use rand_core::OsRng;
+use relay_core::turn::{Account, CredentialSecret, Credentials, LONGEST_CREDENTIAL, Refusal};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -35,7 +37,17 @@ fn main() -> ExitCode {
         };
     let mut out = std::io::stdout();
     let _ = writeln!(out, "ready").and_then(|()| out.flush());
-    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    let credentials = Credentials::new(CredentialSecret::from_bytes(secret.as_bytes()));
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        if let Some(username) = line.strip_prefix("revoke ") {
+            handle.revoke(username);
+        } else if line == "mint" {
+            let account = Account::random(&mut OsRng);
+            let now = Clocks::new(None).wall().now;
+            let minted = credentials.mint(&account, LONGEST_CREDENTIAL, now, &mut OsRng);
+            let _ = writeln!(out, "{} {}", minted.username, minted.password).and_then(|()| out.flush());
+        }
+    }
     let counters = handle.counters();
     let refusals: Vec<String> = Refusal::ALL
         .iter()

@@ -2,4 +2,5 @@
 
 pub mod client;
 pub mod flows;
+pub mod revocation;
 pub mod servers;

@@ -15,6 +15,7 @@ use crate::peers;
 use crate::report::{Report, version};
 use crate::turn::client::Allocation;
 use crate::turn::flows::{self, Flow, Outcome};
+use crate::turn::revocation;
 use crate::turn::servers::{ADDRESS, Kind, Running, client_address};
 
 /// Flows of the measurements at saturation and at a pace.
@@ -75,7 +76,7 @@ fn measure(
 ) -> Result<()> {
     let packets = effort.packets;
     let mut note = |name: &'static str, value: f64| rounds.entry((name, kind)).or_default().push(value);
-    let running = Running::start(kind, 3 * FLOWS + BULK_FLOWS, runtime)?;
+    let running = Running::start(kind, 3 * FLOWS + BULK_FLOWS + 1, runtime)?;
     // Each of these gives nanoseconds of the server's processor time for each packet that arrived.
     let cost = |work: &mut (dyn FnMut() -> Result<Outcome> + Send)| -> Result<(f64, Outcome)> {
         let before = running.server.cpu_ns()?;
@@ -111,7 +112,6 @@ fn measure(
     let bulk: Vec<Flow> = netns.inside(|| flows::to_peers(kind, &running, FLOWS, BULK_FLOWS))?;
     cost(&mut || flows::bursts(&bulk, packets / 20))?;
     note("bulk", cost(&mut || flows::bursts(&bulk, packets * 4))?.0);
-    drop((through, bulk));
     if matches!(kind, Kind::Bulle | Kind::Coturn) {
         let between = netns.inside(|| flows::between_clients(&running, FLOWS + BULK_FLOWS, FLOWS))?;
         cost(&mut || flows::saturate(&between, false, packets / 20))?;
@@ -119,9 +119,21 @@ fn measure(
         note("client-to-client", ns);
         lost += outcome.lost;
         note("binding", cost(&mut || flows::bindings(packets / 2))?.0);
+        // Clients with logins of their own. For coturn there is one login, and no limit for each.
+        let login = running.fresh_login(runtime)?;
+        let flood = netns.inside(|| flows::Flood::new(&login))?;
+        let calm = netns.inside(|| flows::to_peers(kind, &running, 3 * FLOWS + BULK_FLOWS, 1))?;
+        let (_, outcome) = cost(&mut || flows::flooded(&calm, &flood, effort.seconds))?;
+        let sent = (outcome.arrived + outcome.lost).max(1);
+        note("flooded-lost", outcome.lost as f64 * 100.0 / sent as f64);
+        let login = running.fresh_login(runtime)?;
+        note("first-relayed", netns.inside(|| flows::first_relayed(&login))?);
     }
     note("lost", lost as f64);
     drop(running);
+    if kind == Kind::Bulle {
+        note("revocation", revocation::until_the_last_packet(netns)?);
+    }
     if matches!(kind, Kind::Bulle | Kind::Coturn) {
         allocations(kind, effort, netns, runtime, &mut note)?;
     }
@@ -178,7 +190,9 @@ fn tell(rounds: &Rounds, report: &mut Report) {
             "allocations-per-second" => "1/s",
             "allocation-rss" => "KiB",
             "rss-after" => "x",
-            "allocation-cpu" | "busy-p50" | "busy-p99" | "quiet-p99" => "us",
+            "flooded-lost" => "%",
+            "revocation" => "ms",
+            "first-relayed" | "allocation-cpu" | "busy-p50" | "busy-p99" | "quiet-p99" => "us",
             _ => "ns",
         };
         let figure = format!("{}-{name}", kind.name());
@@ -191,6 +205,8 @@ fn tell(rounds: &Rounds, report: &mut Report) {
             ("allocation-rss", Kind::Bulle) => Some(3.0),
             ("allocation-cpu", Kind::Bulle) => Some(45.0),
             ("rss-after", Kind::Bulle) => Some(1.1),
+            // "Revocable within a second".
+            ("revocation", Kind::Bulle) => Some(1000.0),
             _ => None,
         };
         match goal {

@@ -10,17 +10,19 @@ use base::Instant;
 use phones::clock::Clock;
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
-use super::client::Allocation;
+use super::client::{Allocation, Login};
 use super::servers::{ADDRESS, BINDING_REQUEST, Kind, Running, client_address};
 
 /// Application bytes of a packet.
 pub const PAYLOAD: usize = 1000;
 /// The channel of every allocation.
-const CHANNEL: u16 = 0x4000;
+pub const CHANNEL: u16 = 0x4000;
 /// A packet that has not come by then is lost.
 const LOST: Duration = Duration::from_millis(200);
 /// Packets under way at once: fewer than any socket holds.
 const UNDER_WAY: usize = 64;
+/// Packets per second of a client beside one that floods.
+const CALM: u32 = 1_000;
 /// Packets of a burst.
 pub const BURST: usize = 32;
 
@@ -154,6 +156,11 @@ pub fn saturate(flows: &[Flow], backwards: bool, packets: u64) -> Result<Outcome
 /// # Errors
 /// Those of the sockets.
 pub fn paced(flows: &[Flow], per_second: u32, packets: u64) -> Result<Outcome> {
+    paced_beside(flows, per_second, packets, || ())
+}
+
+/// The same, and something else whenever there is nothing to do.
+fn paced_beside(flows: &[Flow], per_second: u32, packets: u64, mut beside: impl FnMut()) -> Result<Outcome> {
     for flow in flows {
         flow.far.socket.set_nonblocking(true)?;
     }
@@ -173,7 +180,10 @@ pub fn paced(flows: &[Flow], per_second: u32, packets: u64) -> Result<Outcome> {
             }
             sent += 1;
         }
-        let Some((at, left)) = under_way.front().copied() else { continue };
+        let Some((at, left)) = under_way.front().copied() else {
+            beside();
+            continue;
+        };
         let Some(flow) = flows.get(at) else { continue };
         match flow.far.socket.recv(&mut buffer) {
             Ok(_) => {
@@ -186,6 +196,7 @@ pub fn paced(flows: &[Flow], per_second: u32, packets: u64) -> Result<Outcome> {
                     outcome.lost += 1;
                     under_way.pop_front();
                 }
+                beside();
             }
             Err(error) => return Err(error.into()),
         }
@@ -240,6 +251,82 @@ pub fn bursts(flows: &[Flow], packets: u64) -> Result<Outcome> {
         }
     }
     Ok(outcome)
+}
+
+/// A client that sends more than a server can relay: trains, whose packets go to two peers by turns, so that they are
+/// cheap to send and each costs the server its whole way.
+#[derive(Debug)]
+pub struct Flood {
+    socket: UdpSocket,
+    sending: UdpSocketState,
+    train: Vec<u8>,
+    segment: usize,
+    // Nobody reads what comes there.
+    _peers: [UdpSocket; 2],
+    _allocation: Allocation,
+}
+
+impl Flood {
+    /// A client with a login of its own.
+    ///
+    /// # Errors
+    /// When the server refuses, or the kernel sends no trains.
+    pub fn new(login: &Login) -> Result<Self> {
+        let local = SocketAddr::from((client_address(0), 0));
+        let mut allocation = Allocation::new(local, ADDRESS, login)?;
+        let peers = [UdpSocket::bind(local)?, UdpSocket::bind(local)?];
+        let mut train = Vec::new();
+        for (peer, channel) in peers.iter().zip(CHANNEL..) {
+            allocation.bind(channel, peer.local_addr()?)?;
+            train.extend(channel.to_be_bytes());
+            train.extend(u16::try_from(PAYLOAD)?.to_be_bytes());
+            train.resize(train.len() + PAYLOAD, 7);
+        }
+        let segment = train.len() / peers.len();
+        let train = train.repeat(BURST / peers.len());
+        let socket = allocation.socket.try_clone()?;
+        let sending = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        ensure!(sending.max_gso_segments() >= BURST, "this kernel sends no trains (GSO)");
+        Ok(Self { socket, sending, train, segment, _peers: peers, _allocation: allocation })
+    }
+
+    fn send(&self) {
+        let transmit = Transmit {
+            destination: ADDRESS,
+            ecn: None,
+            contents: &self.train,
+            segment_size: Some(self.segment),
+            src_ip: None,
+        };
+        // A socket that is full is what a flood is.
+        let _ = self.sending.try_send(UdpSockRef::from(&self.socket), &transmit);
+    }
+}
+
+/// A flow of a thousand packets per second, while another client floods. What becomes of the flow.
+///
+/// # Errors
+/// Those of the sockets.
+pub fn flooded(calm: &[Flow], flood: &Flood, seconds: u32) -> Result<Outcome> {
+    paced_beside(calm, CALM, u64::from(CALM) * u64::from(seconds), || flood.send())
+}
+
+/// Microseconds from having a login until the first packet has come through: an allocation, a channel, a packet.
+///
+/// # Errors
+/// When the server refuses, or the packet does not come.
+pub fn first_relayed(login: &Login) -> Result<f64> {
+    let local = SocketAddr::from((client_address(0), 0));
+    let peer = UdpSocket::bind(local)?;
+    peer.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let address = peer.local_addr()?;
+    let clock = Clock::start();
+    let mut allocation = Allocation::new(local, ADDRESS, login)?;
+    allocation.bind(CHANNEL, address)?;
+    let end = End::new(allocation.socket.try_clone()?, true, None)?;
+    end.socket.send(&end.packet)?;
+    peer.recv(&mut [0; PAYLOAD]).context("the first packet does not come")?;
+    Ok(clock.now().saturating_duration_since(Instant::ZERO).as_secs_f64() * 1e6)
 }
 
 /// Asks for its own address so many times, 64 at once.

@@ -67,7 +67,7 @@ pub struct Running {
     /// Enough of them.
     pub logins: Vec<Login>,
     // Its files go with it.
-    _node: Option<Node>,
+    node: Option<Node>,
 }
 
 impl Running {
@@ -82,7 +82,7 @@ impl Running {
                 let server = node.start_ready()?;
                 let wanted = allocations.div_ceil(ALLOCATIONS_PER_LOGIN);
                 let logins = runtime.block_on(logins(&node, wanted))?;
-                Self { server, logins, _node: Some(node) }
+                Self { server, logins, node: Some(node) }
             }
             Kind::Forwarder | Kind::TrainForwarder => {
                 let mut command = Command::new(node::beside("bare-forwarder"));
@@ -92,7 +92,7 @@ impl Running {
                 }
                 let mut server = Server::start(&mut command)?;
                 server.wait_for_line("ready")?;
-                Self { server, logins: Vec::new(), _node: None }
+                Self { server, logins: Vec::new(), node: None }
             }
             Kind::Coturn | Kind::CoturnMultiplex => {
                 let mut command = peers::command("turnserver");
@@ -107,13 +107,24 @@ impl Running {
                 let server = Server::start(&mut command)?;
                 wait_for_answer()?;
                 let login = Login { name: "bench".to_owned(), password: "bench".to_owned() };
-                Self { server, logins: vec![login], _node: None }
+                Self { server, logins: vec![login], node: None }
             }
         };
         let pid = running.server.pid().to_string();
         let pinned = Command::new("taskset").args(["--all-tasks", "--pid", "1", &pid]).output()?;
         ensure!(pinned.status.success(), "{}: cannot be pinned to a processor", kind.name());
         Ok(running)
+    }
+
+    /// A login that was issued this moment; for coturn, the one that there is.
+    ///
+    /// # Errors
+    /// When the session fails.
+    pub fn fresh_login(&self, runtime: &tokio::runtime::Runtime) -> Result<Login> {
+        match &self.node {
+            Some(node) => runtime.block_on(async { login(&node.client().await?).await }),
+            None => self.login(0).cloned(),
+        }
     }
 
     /// The login of the allocation with this number.
