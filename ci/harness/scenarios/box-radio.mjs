@@ -29,7 +29,7 @@ export const cable = {
   about: 'the cable is moved, its time server is believed and nobody else, an address that is taken is left, and so are addresses that the Wi-Fi would have',
   image: true,
   alone: true,
-  limit_s: 1200,
+  limit_s: 2400,
   async run(t) {
     const box = new Machine(t, 'qemu-x86_64');
     try {
@@ -42,12 +42,12 @@ export const cable = {
       });
       await t.step('the image starts, with the cable in its second socket and a clock that woke up in 2000', async () => {
         box.start({ inside: 'cable', cable: cables, macs: SOCKETS,
-          options: ['--qemu=-rtc', '--qemu=base=2000-01-01'], seconds: 1150 });
+          options: ['--qemu=-rtc', '--qemu=base=2000-01-01'], seconds: 2350 });
         await box.monitor(link('nic0', false));
       });
-      const account = box.account(1_150_000);
+      const account = box.account(2_350_000);
       account.catch(() => {});
-      const asked = (what) => Promise.race([box.line(new RegExp(`^ask ${what}$`), 1_150_000), account.then(() => {
+      const asked = (what) => Promise.race([box.line(new RegExp(`^ask ${what}$`), 2_350_000), account.then(() => {
         throw new Error(`the guest did not ask to ${what}`);
       })]);
       await asked('push');
@@ -59,7 +59,7 @@ export const cable = {
       const clock = t.net.service('box', 'python3', ['/ws/ci/harness/box/ntp.py', 'serve', t.net.box, String(DAY)], {
         log: `${t.out}/ntp.log` });
       await clock.line(/^serves$/);
-      await t.step('the router\'s time server is asked', () => clock.line(/^answered$/, 420_000));
+      await t.step('the router\'s time server is asked', () => clock.line(/^answered$/, 900_000));
       await asked('move');
       await t.step('the cable is moved', () => box.monitor(link('nic1', false), link('nic0', true)));
       const taken = await t.step('another host takes the address that the router means for it', async () => {
