@@ -118,10 +118,12 @@ fn config() -> WebSocketConfig {
 async fn run<S: AsyncRead + AsyncWrite + Unpin>(mut socket: Socket<S>, session: Session) {
     let mut control = Bucket::new(CONTROL_PER_SECOND, CONTROL_BURST, session.now());
     let farewell = loop {
+        // Asked before: the last frame is there to be pulled when the session is over, and not after a pull of before.
+        let over = session.is_over();
         if send_all(&mut socket, &session).await.is_none() {
             return;
         }
-        if session.is_over() {
+        if over {
             break session.farewell();
         }
         let message = tokio::select! {
