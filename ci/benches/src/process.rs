@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -55,6 +55,17 @@ impl Server {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Keeps all its threads on the first processor, so that whoever uses it can have the others.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn pin(&self) -> Result<()> {
+        let pinned =
+            Command::new("taskset").args(["--all-tasks", "--pid", "1", &self.pid().to_string()]).output()?;
+        ensure!(pinned.status.success(), "the server cannot be pinned to a processor");
+        Ok(())
     }
 
     /// Its resident memory now, in KiB.

@@ -1,6 +1,5 @@
 //! What a message costs that goes through the mailbox, beside brokers in the same rounds (goals P10 to P12).
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -135,7 +134,7 @@ fn tell(names: &[&str], rounds: &[Vec<Round>], report: &mut Report) {
 
 fn measure(name: &str, effort: Effort, runtime: &Runtime) -> Result<Round> {
     let contender = Contender::start(name, "mailbox", runtime)?;
-    pin(&contender)?;
+    contender.server.pin()?;
     let mut round = Round::default();
     for (index, load) in LOADS.iter().enumerate() {
         let messages = usize::try_from(effort.packets / PACKETS_PER_MESSAGE)? / load.pairs;
@@ -174,14 +173,6 @@ async fn saturate(contender: &Contender, load: &Load, messages: usize) -> Result
 
 fn seconds(since: &Clock) -> f64 {
     since.now().as_micros() as f64 / 1e6
-}
-
-/// The server on one processor, as the benches of TURN have it.
-fn pin(contender: &Contender) -> Result<()> {
-    let pid = contender.server.pid().to_string();
-    let pinned = Command::new("taskset").args(["--all-tasks", "--pid", "1", &pid]).output()?;
-    ensure!(pinned.status.success(), "the server cannot be pinned to a processor");
-    Ok(())
 }
 
 /// What envelopes cost that wait for somebody.

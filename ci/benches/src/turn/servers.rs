@@ -110,9 +110,7 @@ impl Running {
                 Self { server, logins: vec![login], node: None }
             }
         };
-        let pid = running.server.pid().to_string();
-        let pinned = Command::new("taskset").args(["--all-tasks", "--pid", "1", &pid]).output()?;
-        ensure!(pinned.status.success(), "{}: cannot be pinned to a processor", kind.name());
+        running.server.pin().with_context(|| kind.name().to_owned())?;
         Ok(running)
     }
 
