@@ -19,6 +19,7 @@ mod command;
 mod commands;
 mod light;
 mod links;
+mod neighbours;
 mod partition;
 mod radio;
 mod run;

@@ -53,7 +53,17 @@ pub mod fuzzing {
     /// A lease file gives an address that stands in it, or none.
     pub fn networkd_lease(data: &[u8]) {
         if let Some(address) = crate::network::leased(data) {
-            assert!(data.len() >= "ADDRESS=::".len() && address.to_string().len() <= 45);
+            assert!(data.len() >= "ADDRESS=0.0.0.0".len() && address.to_string().len() <= 15);
+        }
+    }
+
+    /// A frame claims the address that stands in it, or none, and never one of ours.
+    pub fn arp(data: &[u8]) {
+        use crate::network::arp::{FRAME, Hardware, claimed, probe};
+        let Some(ours) = Hardware::parse("02:00:00:00:00:01") else { return };
+        if let Some(address) = claimed(data, ours) {
+            assert!(data.len() >= FRAME && data.get(28..32) == Some(&address.octets()));
+            assert_eq!(claimed(&probe(ours, address), ours), None);
         }
     }
 

@@ -9,6 +9,7 @@
 //! Invariants: nothing is ever forwarded; the bubble's range never overlaps a network on the cable; what a network
 //! on the cable says about names, search domains and time zones is not believed.
 
+pub mod arp;
 mod daemon;
 mod lease;
 mod networkd;
@@ -18,7 +19,7 @@ mod sockets;
 pub(crate) mod tests;
 
 pub use daemon::{Serve, settings};
-pub use lease::{CLASH_LASTS, ClientName, Leases, MOST_NAMES, leased};
+pub use lease::{ANOTHER_TAKES, ASKED_FOR, ClientName, Leases, MOST_NAMES, TOLD_FOR, leased};
 pub use networkd::{File, files};
 pub use range::{MOST_NETWORKS, Range, choose};
 pub use sockets::{Socket, Sockets};

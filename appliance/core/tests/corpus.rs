@@ -45,6 +45,11 @@ fn the_corpus_of_networkd_lease_holds_no_surprise() {
 }
 
 #[test]
+fn the_corpus_of_arp_holds_no_surprise() {
+    replay("arp", fuzzing::arp);
+}
+
+#[test]
 fn the_corpus_of_memory_room_holds_no_surprise() {
     replay("memory_room", fuzzing::memory_room);
 }

@@ -1,5 +1,6 @@
 //! Network interfaces, as the kernel's files and calls tell of them.
 
+use appliance_core::network::arp::Hardware;
 use appliance_core::prefix::Prefix;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
@@ -13,12 +14,14 @@ pub(super) const MOST_LINKS: usize = 32;
 pub(super) const MOST_ADDRESSES: usize = 32;
 
 /// One interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Link {
     /// Its number.
     pub(super) index: u32,
     /// Its name.
     pub(super) name: String,
+    /// Its hardware address, where it has one of Ethernet.
+    pub(super) hardware: Option<Hardware>,
     /// A radio's.
     pub(super) wireless: bool,
     /// Belongs to a device and not to the kernel itself.
@@ -55,6 +58,7 @@ pub(super) fn links(sys: &Path) -> Vec<Link> {
             (ethernet && name != "lo").then(|| Link {
                 index: index.trim().parse().unwrap_or_default(),
                 name,
+                hardware: fs::read_to_string(path.join("address")).ok().and_then(|text| Hardware::parse(&text)),
                 wireless: path.join("phy80211").exists() || path.join("wireless").exists(),
                 physical: path.join("device").exists(),
                 carrier,

@@ -7,6 +7,7 @@ use super::button::Button;
 use super::commands;
 use super::light::Light;
 use super::links::{Link, links};
+use super::neighbours::Neighbours;
 use super::partition::Partition;
 use super::radio::Radio;
 use super::screen::Screen;
@@ -79,6 +80,8 @@ pub(super) struct Controller {
     cable: Option<String>,
     sockets: Sockets,
     pub(super) leases: Leases,
+    /// Who is on the cable, from when there is an address to ask about.
+    neighbours: Option<Neighbours>,
     light: Light,
     button: Button,
     pub(super) told: Told,
@@ -123,6 +126,7 @@ impl Controller {
             cable: None,
             sockets: Sockets::default(),
             leases: Leases::default(),
+            neighbours: None,
             light: Light::new(world.sys()),
             button: Button::new(world.input(), world.sys()),
             told: Told::default(),
@@ -349,16 +353,26 @@ impl Controller {
             }
             self.carrier_since = None;
             self.leases.handle_moved();
+            self.neighbours = None;
             self.cable = found;
         }
     }
 
-    /// Looks whether the address that the router gives can be used.
+    /// Asks whether another machine has the address that the router gave, and hears whether one says so.
     fn look_at_lease(&mut self, now: Instant) {
         let Some(cable) = self.cable() else { return };
         let file = files::read(&self.world.lease(cable.index), LARGEST_LEASE).ok().flatten();
-        let ours: Vec<_> = cable.addresses.iter().map(|(address, _)| *address).collect();
-        self.leases.handle_lease(file.and_then(|file| network::leased(&file)), &ours, now);
+        let given = file.and_then(|file| network::leased(&file));
+        let given = given.filter(|given| cable.addresses.iter().any(|(ours, _)| ours == given));
+        if given.is_some() && !self.neighbours.as_ref().is_some_and(|known| known.are_on(cable)) {
+            self.neighbours = Neighbours::of(cable);
+        }
+        self.leases.handle_address(given, now);
+        let Some(neighbours) = &self.neighbours else { return };
+        neighbours.claimed().for_each(|address| self.leases.handle_claim(address, now));
+        if let Some(address) = self.leases.poll_probe(now) {
+            neighbours.ask(address);
+        }
     }
 
     /// The other sockets, which are kept on so that a cable in them is seen.

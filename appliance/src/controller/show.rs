@@ -134,10 +134,10 @@ impl Controller {
                 "The certificate in bulle.toml is not used: {error}. The box vouches for itself meanwhile."
             ));
         }
-        if self.leases.clash() {
+        if self.leases.clash(now) {
             remarks.push(
-                "The address that the router of this network gives to the box is used by another machine. The box does \
-                 not take it, and asks for another one."
+                "The address that the router of this network gave to the box is used by another machine. The box asks \
+                 for another one; if this stays, ask whoever looks after the network."
                     .to_owned(),
             );
         }

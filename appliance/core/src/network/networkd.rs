@@ -118,6 +118,7 @@ fn wired(cable: &Cable) -> String {
         ClientName(0) => "ClientIdentifier=mac\n".to_owned(),
         ClientName(number) => format!("ClientIdentifier=duid\nDUIDType=link-layer\nIAID={number}\n"),
     };
+    // An address is used at once, and asked about meanwhile ([`super::Leases`]): networkd would wait for up to seven seconds.
     // Only a network that the box serves may tell it the way elsewhere, so that answers find it.
     let gateway = yes_no(cable.serves);
     let ntp = yes_no(cable.serves && cable.ntp.is_empty());
@@ -125,7 +126,7 @@ fn wired(cable: &Cable) -> String {
         text,
         "\n[DHCPv4]\n{client}SendHostname={gateway}\nUseDNS=no\nUseDomains=no\nUseHostname=no\n\
          UseTimezone=no\nUseNTP={ntp}\nUseMTU=no\nUseRoutes={gateway}\nUseGateway={gateway}\nSendRelease=no\n\
-         SendDecline=yes\n\
+         SendDecline=no\n\
          \n[DHCPv6]\nDUIDType=link-layer\nUseDNS=no\nUseDomains=no\nUseHostname=no\nUseNTP={ntp}\nUseDelegatedPrefix=no\n\
          \n[IPv6AcceptRA]\nUseDNS=no\nUseDomains=no\nUseMTU=no\nUseGateway={gateway}\nUseRoutePrefix={gateway}\n\
          Token=prefixstable,",

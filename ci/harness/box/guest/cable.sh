@@ -40,9 +40,9 @@ echo "ask move"
 check "the cable is out" until_true unplugged eth1
 check "and in the other socket" until_true plugged eth0
 check "the router's address is another machine's, and that is said" until_true in_status 'used by another machine'
-check "the box gets another one" until_true has_address eth0
 nothing_said() { ! in_status 'used by another machine'; }
-check "and nothing is said of it any more" until_true nothing_said
+check "the box gets another one, and no more is said of it" until_true nothing_said
+check "it is in use" until_true has_address eth0
 check "no address is left in the empty socket" until_true has_none eth1
 check "the status says that it is in a network" until_true in_status 'cable *in a network'
 check "the card has the new address" until_true in_card "https://$(address_of eth0)/"
