@@ -58,7 +58,9 @@ pub(super) fn links(sys: &Path) -> Vec<Link> {
             (ethernet && name != "lo").then(|| Link {
                 index: index.trim().parse().unwrap_or_default(),
                 name,
-                hardware: fs::read_to_string(path.join("address")).ok().and_then(|text| Hardware::parse(&text)),
+                hardware: fs::read_to_string(path.join("address"))
+                    .ok()
+                    .and_then(|text| Hardware::parse(&text)),
                 wireless: path.join("phy80211").exists() || path.join("wireless").exists(),
                 physical: path.join("device").exists(),
                 carrier,

@@ -108,6 +108,7 @@ impl Conversation {
             sealed,
             on_channel: None,
             deposit,
+            overtaken: false,
             told,
         });
         hub.tell(Event::Message {

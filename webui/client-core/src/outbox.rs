@@ -18,6 +18,10 @@ pub(crate) const CHANNEL_PATIENCE: Duration = Duration::from_secs(2);
 /// After how long a deposit without a receipt is doubted, when the peer is seen to be alive.
 pub(crate) const DEPOSIT_PATIENCE: Duration = Duration::from_secs(60);
 
+/// The same, when the peer has receipted a later message: the mailbox keeps the order, so it is lost, unless the later
+/// one came over the data channel.
+pub(crate) const OVERTAKEN_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Where a message stands with the mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deposit {
@@ -44,6 +48,8 @@ pub(crate) struct Item {
     /// The channel that it was sent on last, by its number.
     pub(crate) on_channel: Option<u32>,
     pub(crate) deposit: Deposit,
+    /// The peer has a later one.
+    pub(crate) overtaken: bool,
     /// What the owner was told.
     pub(crate) told: DeliveryState,
 }
@@ -85,16 +91,33 @@ impl Outbox {
         self.0.iter().filter(|item| item.on_channel != Some(number)).map(|item| item.delivery).collect()
     }
 
-    /// Those that are to be deposited now, in their order.
+    /// Those that are to be deposited now, in their order: none goes before an earlier one that has to wait.
     pub(crate) fn due(&self, now: Instant) -> Vec<DeliveryId> {
-        let is_due = |item: &&Item| matches!(item.deposit, Deposit::Due(at) if at <= now);
-        self.0.iter().filter(is_due).map(|item| item.delivery).collect()
+        let mut due = Vec::new();
+        for item in &self.0 {
+            match item.deposit {
+                Deposit::Due(at) if at <= now => due.push(item.delivery),
+                Deposit::Due(_) => break,
+                Deposit::Asked | Deposit::Done(_) => {}
+            }
+        }
+        due
     }
 
     /// The peer has it.
     pub(crate) fn receipt(&mut self, delivery: DeliveryId) -> Option<MessageId> {
         let at = self.0.iter().position(|item| item.delivery == delivery)?;
+        self.0.iter_mut().take(at).for_each(|earlier| earlier.overtaken = true);
         self.0.remove(at).map(|item| item.message)
+    }
+
+    /// Deposits that others have overtaken are made again.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        for item in &mut self.0 {
+            if item.lost_at().is_some_and(|at| at <= now) {
+                (item.deposit, item.overtaken) = (Deposit::Due(now), false);
+            }
+        }
     }
 
     /// Takes out everything.
@@ -135,15 +158,23 @@ impl Outbox {
         }
     }
 
-    /// When the next deposit is due.
+    /// When the next deposit is due, or to be made again.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.0
-            .iter()
-            .filter_map(|item| match item.deposit {
-                Deposit::Due(at) => Some(at),
-                Deposit::Asked | Deposit::Done(_) => None,
-            })
-            .min()
+        let first_due = self.0.iter().find_map(|item| match item.deposit {
+            Deposit::Due(at) => Some(at),
+            Deposit::Asked | Deposit::Done(_) => None,
+        });
+        self.0.iter().filter_map(Item::lost_at).chain(first_due).min()
+    }
+}
+
+impl Item {
+    /// When a deposit that was confirmed counts as lost.
+    fn lost_at(&self) -> Option<Instant> {
+        match self.deposit {
+            Deposit::Done(at) if self.overtaken => Some(at + OVERTAKEN_PATIENCE),
+            Deposit::Done(_) | Deposit::Due(_) | Deposit::Asked => None,
+        }
     }
 }
 
@@ -161,8 +192,13 @@ mod tests {
             sealed: Vec::new(),
             on_channel: None,
             deposit,
+            overtaken: false,
             told: DeliveryState::Pending,
         }
+    }
+
+    fn ids(numbers: &[u8]) -> Vec<DeliveryId> {
+        numbers.iter().map(|n| DeliveryId([*n; 16])).collect()
     }
 
     #[test]
@@ -186,6 +222,45 @@ mod tests {
         assert_eq!(states(&mut outbox), [Deposit::Due(now), Deposit::Done(Instant::ZERO)]);
         outbox.unlink(true, now);
         assert_eq!(states(&mut outbox), [Deposit::Due(now), Deposit::Due(now)]);
+    }
+
+    #[test]
+    fn none_goes_before_an_earlier_one_that_waits() {
+        let (now, later) = (Instant::from_millis(5), Instant::from_millis(6));
+        let mut outbox = Outbox::default();
+        for (n, deposit) in [
+            (1, Deposit::Done(now)),
+            (2, Deposit::Due(now)),
+            (3, Deposit::Asked),
+            (4, Deposit::Due(later)),
+            (5, Deposit::Due(now)),
+        ] {
+            outbox.push(item(n, deposit));
+        }
+        assert_eq!(outbox.due(now), ids(&[2]));
+        assert_eq!(outbox.due(later), ids(&[2, 4, 5]));
+        assert_eq!(outbox.poll_timeout(), Some(now));
+        outbox.receipt(DeliveryId([2; 16]));
+        assert_eq!(outbox.poll_timeout(), Some(later), "that is when the fifth can go");
+    }
+
+    #[test]
+    fn what_the_peer_must_have_missed_is_deposited_again() {
+        let start = Instant::from_millis(5);
+        let mut outbox = Outbox::default();
+        for n in 1..=4 {
+            outbox.push(item(n, Deposit::Done(start)));
+        }
+        outbox.expire(start + DEPOSIT_PATIENCE);
+        assert_eq!((outbox.due(start + DEPOSIT_PATIENCE), outbox.poll_timeout()), (vec![], None));
+        outbox.receipt(DeliveryId([3; 16]));
+        let lost = start + OVERTAKEN_PATIENCE;
+        assert_eq!(outbox.poll_timeout(), Some(lost));
+        outbox.expire(start);
+        assert_eq!(outbox.due(start), []);
+        outbox.expire(lost);
+        assert_eq!(outbox.due(lost), ids(&[1, 2]), "not the fourth");
+        assert_eq!(outbox.poll_timeout(), Some(lost));
     }
 
     #[test]

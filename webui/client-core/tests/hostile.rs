@@ -3,13 +3,10 @@
 #[path = "support/netsim.rs"]
 mod netsim;
 
-use core::cell::RefCell;
 use core::time::Duration;
-use std::rc::Rc;
 
 use client_core::{ChannelEvent, Notice, Path, Signal};
-use netsim::World;
-use rand_core::RngCore;
+use netsim::{World, tamper};
 use wire::NodeFrame;
 
 const fn s(seconds: u64) -> Duration {
@@ -33,30 +30,12 @@ fn chatter(world: &mut World, rounds: u32) {
     }
 }
 
-fn is_delivery(frame: &[u8]) -> bool {
-    matches!(NodeFrame::decode(frame), Ok(NodeFrame::Deliver { .. }))
-}
-
 #[test]
 fn a_node_that_repeats_and_reorders_changes_nothing() {
     for seed in 30..34 {
         let mut world = three(seed);
         world.all_know_each_other();
-        let past: Rc<RefCell<Vec<Vec<Vec<u8>>>>> = Rc::new(RefCell::new(vec![Vec::new(); 3]));
-        world.tamper = Some(Box::new(move |phone, frame, rng| {
-            if !is_delivery(&frame) {
-                return vec![frame];
-            }
-            let past = &mut past.borrow_mut()[phone];
-            past.push(frame.clone());
-            let mut frames = vec![frame];
-            // One or two of anything ever delivered, also to somebody else's advantage of order.
-            for _ in 0..rng.next_u32() % 3 {
-                let old = past[rng.next_u32() as usize % past.len()].clone();
-                frames.insert(rng.next_u32() as usize % (frames.len() + 1), old);
-            }
-            frames
-        }));
+        world.tamper = Some(tamper::repeats());
         chatter(&mut world, 12);
         world.run_until(s(60), "delivered", World::all_delivered);
         // Hours of replayed directory entries.
@@ -73,7 +52,7 @@ fn a_node_that_brings_back_who_has_left_is_not_believed() {
     world.command(2, client_core::Command::Leave).unwrap();
     world.run_until(s(5), "Cleo is gone", |world| !world.knows(0, 2));
     for frame in world.said[0].clone() {
-        if is_delivery(&frame) {
+        if tamper::is_delivery(&frame) {
             world.say(0, frame);
         }
     }
@@ -87,33 +66,13 @@ fn a_node_that_corrupts_and_swallows_only_delays() {
     for seed in 36..39 {
         let mut world = three(seed);
         world.all_know_each_other();
-        world.tamper = Some(Box::new(|_, mut frame, rng| {
-            if !is_delivery(&frame) {
-                return vec![frame];
-            }
-            match rng.next_u32() % 8 {
-                0 => vec![],
-                1 => {
-                    let at = rng.next_u32() as usize % frame.len();
-                    frame[at] ^= 1 << (rng.next_u32() % 8);
-                    vec![frame]
-                }
-                _ => vec![frame],
-            }
-        }));
+        world.tamper = Some(tamper::swallows());
         chatter(&mut world, 8);
         world.run_for(s(120));
         world.tamper = None;
         world.run_until(s(1800), "delivered", World::all_delivered);
         world.run_for(s(120));
-        for ((from, to), texts) in &world.sent {
-            let reader = world.phones.iter().find(|phone| phone.name == *to).unwrap();
-            let mut shown = reader.seen.texts[from].clone();
-            let mut sent = texts.clone();
-            shown.sort();
-            sent.sort();
-            assert_eq!(shown, sent, "each once, if not in order, from {from} to {to}");
-        }
+        world.assert_all_arrived_once();
     }
 }
 

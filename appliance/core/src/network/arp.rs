@@ -25,7 +25,9 @@ impl Hardware {
         let mut bytes = [0; 6];
         let mut parts = text.trim().split(':');
         for byte in &mut bytes {
-            let part = parts.next().filter(|part| part.len() == 2 && part.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+            let part = parts
+                .next()
+                .filter(|part| part.len() == 2 && part.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
             *byte = u8::from_str_radix(part, 16).ok()?;
         }
         parts.next().is_none().then_some(Self(bytes))
@@ -121,7 +123,14 @@ mod tests {
     #[test]
     fn a_hardware_address_is_read_as_the_kernel_writes_it() {
         assert!(Hardware::parse("02:00:00:00:00:01\n") == Some(OURS));
-        for wrong in ["", "02:00:00:00:00", "02:00:00:00:00:01:02", "2:0:0:0:0:1", "02:00:00:00:00:0g", "+2:00:00:00:00:01"] {
+        for wrong in [
+            "",
+            "02:00:00:00:00",
+            "02:00:00:00:00:01:02",
+            "2:0:0:0:0:1",
+            "02:00:00:00:00:0g",
+            "+2:00:00:00:00:01",
+        ] {
             assert!(Hardware::parse(wrong).is_none(), "{wrong}");
         }
     }

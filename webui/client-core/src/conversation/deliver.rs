@@ -128,6 +128,7 @@ impl Conversation {
     }
 
     fn deposit_texts(&mut self, contact: &Contact, hub: &mut Hub, now: Instant) {
+        self.outbox.expire(now);
         for delivery in self.outbox.due(now) {
             if !self.may_deposit(contact, hub, now) {
                 return;

@@ -13,6 +13,8 @@
 
 #[path = "netsim/moves.rs"]
 mod moves;
+#[path = "netsim/tamper.rs"]
+pub(crate) mod tamper;
 
 use core::time::Duration;
 use std::cmp::Reverse;
@@ -287,10 +289,24 @@ impl World {
     /// Every text was shown once, in its order, to the one whom it was for, and its writer knows.
     #[track_caller]
     pub(crate) fn assert_all_arrived_once_and_in_order(&self) {
+        self.assert_arrived(|texts| texts);
+    }
+
+    /// The same, in whatever order.
+    #[track_caller]
+    pub(crate) fn assert_all_arrived_once(&self) {
+        self.assert_arrived(|mut texts| {
+            texts.sort();
+            texts
+        });
+    }
+
+    #[track_caller]
+    fn assert_arrived(&self, compared: impl Fn(Vec<String>) -> Vec<String>) {
         for ((from, to), texts) in &self.sent {
             let reader = self.phones.iter().find(|phone| phone.name == *to).unwrap();
             let shown = reader.seen.texts.get(from).cloned().unwrap_or_default();
-            assert_eq!(&shown, texts, "{from} to {to}\n{}", self.describe());
+            assert_eq!(compared(shown), compared(texts.clone()), "{from} to {to}\n{}", self.describe());
         }
         for phone in &self.phones {
             assert_eq!(phone.client.unsent(), 0, "{}", phone.name);
