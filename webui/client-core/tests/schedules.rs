@@ -3,7 +3,15 @@
 //!
 //! One seed makes one schedule: how many phones, what they and the node can do, and what happens when.
 //! `BULLE_SCHEDULES` says how many are run (16), `BULLE_SEED` which is the first (1). A failure tells the seed, and
-//! how to run that one again. `ci/test simulate` runs thousands, optimised.
+//! how to run that one again. `ci/test unit` runs hundreds; thousands a minute, optimised:
+//! `BULLE_SCHEDULES=5000 BULLE_SEED=1000000 cargo test --release -p client-core --test schedules`.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that breaks should stop"
+)]
 
 #[path = "support/netsim.rs"]
 mod netsim;
