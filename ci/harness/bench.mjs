@@ -13,7 +13,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { HTTPS_PORT } from './lib/box.mjs';
+import { HTTPS_PORT, NO_TURN } from './lib/box.mjs';
 import { Stage } from './lib/scenario.mjs';
 
 // A mid-range phone against the machine that runs this; the worker's own thread is not slowed by Chromium.
@@ -81,7 +81,7 @@ const benches = {
         await grace.reads(`after-${round}`, 60_000);
         figures.resumed.push(performance.now() - began);
       }
-    }, (net) => net.block('udp'));
+    }, { settings: NO_TURN, before: (net) => net.block('udp') });
     return { figures, unit: 'ms', facts: { chromium: version } };
   },
 };
@@ -90,10 +90,10 @@ async function cut(net) {
   await net.inside('box', 'ss', ['-K', 'state', 'established', 'sport', '=', `:${HTTPS_PORT}`]);
 }
 
-async function onStage(name, phones, work, before) {
+async function onStage(name, phones, work, options) {
   const stage = new Stage(`bench-${name}`, performance.now(), () => {});
   try {
-    await stage.bubble({ phones, before });
+    await stage.bubble({ phones, ...options });
     await work(stage);
   } finally {
     await stage.down();

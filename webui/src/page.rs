@@ -14,7 +14,7 @@ use web_sys::{
 use crate::bridge::{Secret, ToPage, ToWorker, decode, encode};
 use crate::invitation::{self, Invitation};
 use crate::model::{Model, Stage, Tell};
-use crate::rtc::Connections;
+use crate::rtc::{Connections, Place};
 use crate::{stopped, text};
 
 mod gate;
@@ -44,7 +44,7 @@ pub fn start() {
     let ui = Ui { model: RwSignal::new(Model::default()), invitation: RwSignal::new(take_invitation()) };
     WORKER.with(|slot| slot.set(worker).ok());
     CONNECTIONS.with_borrow_mut(|slot| {
-        *slot = Some(Connections::new(window().location().hostname().unwrap_or_default(), tell_channel));
+        *slot = Some(Connections::new(Place::of(&window().location()), tell_channel));
     });
     if let Some(place) = element("app") {
         place.set_text_content(None);

@@ -14,11 +14,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use client_core::{ChannelEvent, MAX_CHANNEL_FRAME, Path, PeerId, Signal, TurnServer};
-use js_sys::{Array, ArrayBuffer, Map, Reflect, Uint8Array};
+use js_sys::{Array, ArrayBuffer, JsString, Map, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
-    Event, MessageEvent, RtcConfiguration, RtcDataChannel, RtcDataChannelInit, RtcDataChannelState,
+    Event, Location, MessageEvent, RtcConfiguration, RtcDataChannel, RtcDataChannelInit, RtcDataChannelState,
     RtcDataChannelType, RtcIceCandidateInit, RtcIceServer, RtcOfferOptions, RtcPeerConnection,
     RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcSdpType, RtcSessionDescriptionInit,
     RtcSignalingState,
@@ -48,18 +48,31 @@ const MEND_LIMIT_MS: f64 = 20_000.0;
 /// Where news of a connection goes.
 pub(crate) type Listener = fn(PeerId, ChannelEvent);
 
+/// Where the page was served, and where STUN and TURN are as well.
+pub(crate) struct Place {
+    host: String,
+    /// The port of the page, at which TURN is served over TLS.
+    https: String,
+}
+
+impl Place {
+    pub(crate) fn of(page: &Location) -> Self {
+        let https = page.port().ok().filter(|port| !port.is_empty());
+        Self { host: page.hostname().unwrap_or_default(), https: https.unwrap_or_else(|| "443".to_owned()) }
+    }
+}
+
 /// All connections of this page.
 pub(crate) struct Connections {
     listener: Listener,
-    /// The host that served the page, which also runs STUN and TURN.
-    host: String,
+    place: Place,
     turn: Option<TurnServer>,
     all: BTreeMap<PeerId, Rc<Connection>>,
 }
 
 impl Connections {
-    pub(crate) fn new(host: String, listener: Listener) -> Self {
-        Self { listener, host, turn: None, all: BTreeMap::new() }
+    pub(crate) fn new(place: Place, listener: Listener) -> Self {
+        Self { listener, place, turn: None, all: BTreeMap::new() }
     }
 
     /// Whether this browser has WebRTC and lets us use it. Some have the name and refuse the thing.
@@ -136,17 +149,16 @@ impl Connections {
         let configuration = RtcConfiguration::new();
         let servers = Array::new();
         if let Some(turn) = self.turn.as_ref().filter(|turn| turn.port != 0) {
-            let at = format!("{}:{}", self.host, turn.port);
-            // STUN on the box is what makes direct paths work where `.local` names do not resolve.
-            let stun = RtcIceServer::new();
-            stun.set_urls(&Array::of1(&format!("stun:{at}").into()));
-            servers.push(&stun);
-            // `?transport=tcp` and `turns:` join this list when the node offers them.
-            let relay = RtcIceServer::new();
-            relay.set_urls(&Array::of1(&format!("turn:{at}?transport=udp").into()));
-            relay.set_username(turn.username.expose());
-            relay.set_credential(turn.password.expose());
-            servers.push(&relay);
+            let Place { host, https } = &self.place;
+            let at = format!("{host}:{}", turn.port);
+            // STUN on the box is what makes direct paths work where `.local` names do not resolve. TURN over TCP is for
+            // where UDP is blocked, over TLS for where nothing passes but what looks like the page itself.
+            let all = format!("stun:{at} turn:{at} turn:{at}?transport=tcp turns:{host}:{https}");
+            let server = RtcIceServer::new();
+            server.set_urls(&JsString::from(all).split(" "));
+            server.set_username(turn.username.expose());
+            server.set_credential(turn.password.expose());
+            servers.push(&server);
         }
         configuration.set_ice_servers(&servers);
         configuration

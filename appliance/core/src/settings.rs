@@ -334,7 +334,7 @@ impl Typed {
                 frames_per_second: self.frames_per_second.unwrap_or(1000),
                 frames_burst: self.frames_burst.unwrap_or(4000),
                 allocations: self.allocations.unwrap_or(4096),
-                allocations_per_session: self.allocations_per_session.unwrap_or(32),
+                allocations_per_session: self.allocations_per_session.unwrap_or(96),
                 allocations_per_address: self.allocations_per_address.unwrap_or(1024),
                 idle: self.idle.unwrap_or(Duration::from_secs(90)),
             },

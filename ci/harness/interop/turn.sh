@@ -132,7 +132,7 @@ start peer-is-loopback "${client[@]}" -u s -e 127.0.0.1 10.77.0.1
 start peer-is-loopback-v6 "${client[@]}" -u t -x -e ::1 fd77::1
 start dont-fragment-is-not-understood "${client[@]}" -u u -g -y 10.77.0.1
 start no-port-is-reserved turnutils_uclient -W "$secret" -u v -y 10.77.0.1
-start more-than-one-session-may-have "${client[@]}" -u w -y -m 40 10.77.0.1
+start more-than-one-session-may-have "${client[@]}" -u w -y -m 104 10.77.0.1
 start client-that-vanishes "${client[@]}" -u x -y -B 10.77.0.1
 
 expect_text binding-v4 'UDP reflexive addr: 10.77.0.2:'

@@ -8,6 +8,8 @@ import { leaks } from './leaks.mjs';
 const PROGRAM = process.env.BULLE_BIN ?? '/ws/out/bin/amd64/bulle';
 export const HTTPS_PORT = 8443;
 export const HTTP_PORT = 8080;
+// For scenarios about what is left without any relayed way.
+export const NO_TURN = '\n[turn]\nlisten = []\n';
 export const ORIGIN = `https://${BOX_NAME}:${HTTPS_PORT}`;
 
 export class Box {
@@ -17,13 +19,14 @@ export class Box {
   #starts = 0;
   #spoke = [];
 
-  constructor(net, dir) {
+  // `settings` are further lines of its settings file.
+  constructor(net, dir, settings = '') {
     if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing: ci/build makes it`);
     this.#net = net;
     this.#dir = dir;
     mkdirSync(`${dir}/state`, { recursive: true });
     chmodSync(`${dir}/state`, 0o700);
-    writeFileSync(`${dir}/bulle.toml`, `[http]\nnames = ["${BOX_NAME}"]\n\n[state]\ndir = "${dir}/state"\n`);
+    writeFileSync(`${dir}/bulle.toml`, `[http]\nnames = ["${BOX_NAME}"]\n\n[state]\ndir = "${dir}/state"\n${settings}`);
   }
 
   // Ready when it says where it is, having bound everything that it serves. `around` is a command that

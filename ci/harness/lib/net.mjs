@@ -18,10 +18,11 @@ const BOX = 1;
 const GATEWAY = 254;
 const FIRST_PHONE = 11;
 
-// Two lines of real air gap: multicast off the air, and no datagram at all.
+// What strict networks do: multicast off the air, no datagram at all, no connection to the port of TURN.
 const DROPS = {
   multicast: 'ip daddr 224.0.0.0/4 counter drop\n ip6 nexthdr udp ip6 daddr ff00::/8 counter drop',
   udp: 'meta l4proto udp counter drop',
+  'turn-tcp': 'tcp dport 3478 counter drop',
 };
 
 export class Net {
@@ -85,7 +86,7 @@ export class Net {
     }
   }
 
-  // `what` is 'multicast' or 'udp'.
+  // `what` is one of DROPS.
   async block(what) {
     await this.inside('ap', 'nft', ['-f', '-'], {
       input: `table bridge no-${what} {\n chain forwarded {\n type filter hook forward priority 0\n ${DROPS[what]}\n }\n}\n`,

@@ -118,6 +118,8 @@ export async function firefoxPhone(net, host, { dir, log, authority, screen = PH
   const call = async (method, args) => {
     const id = ++number;
     const answer = new Promise((resolve, reject) => calls.set(id, { resolve, reject }));
+    // Who gave up waiting hears of it no more.
+    answer.catch(() => {});
     agent.write(`${JSON.stringify({ id, method, args: args.map((arg) => (typeof arg === 'function' ? { source: String(arg) } : { plain: arg })) })}\n`);
     await agent.line(new RegExp(`^\\{"id":${id},`), PATIENCE + 10_000);
     answers();

@@ -16,7 +16,8 @@ export function recordConnections() {
   };
 }
 
-// The selected pair of each connected connection, as `{ local, remote }` with type and protocol.
+// The selected pair of each connected connection, as `{ local, remote }` with type and protocol;
+// of a relay of its own, also by which protocol it is reached.
 export async function selectedPairs() {
   const pairs = [];
   for (const connection of window.bulleConnections ?? []) {
@@ -30,8 +31,8 @@ export async function selectedPairs() {
       : all.find((entry) => entry.type === 'candidate-pair' && entry.selected);
     if (!pair) continue;
     const end = (id) => {
-      const { candidateType, protocol } = stats.get(id) ?? {};
-      return { type: candidateType, protocol };
+      const { candidateType, protocol, relayProtocol } = stats.get(id) ?? {};
+      return { type: candidateType, protocol, relayProtocol };
     };
     pairs.push({ local: end(pair.localCandidateId), remote: end(pair.remoteCandidateId) });
   }

@@ -86,13 +86,13 @@ export class Stage {
     this.notes[key] = value;
   }
 
-  // Network, box and an invitation. `phones` are the names of the phones' namespaces.
-  async bubble({ phones = ['p1', 'p2'], routeless = [], family = 4, before = async () => {} } = {}) {
+  // Network, box and an invitation. `phones` are the names of the phones' namespaces, `settings` more lines for the box.
+  async bubble({ phones = ['p1', 'p2'], routeless = [], family = 4, settings, before = async () => {} } = {}) {
     await this.step(`a bubble: the box and ${phones.length} phones`, async () => {
       this.net = new Net(this.tag, this.out, { family });
       await this.net.up(phones, { routeless });
       await before(this.net);
-      this.box = new Box(this.net, this.dir);
+      this.box = new Box(this.net, this.dir, settings);
       await this.box.start();
       this.authority = await this.box.authority();
       this.link = await this.box.invite();

@@ -17,6 +17,8 @@ import * as boxRadio from './box-radio.mjs';
 export const scenarios = {
   'direct-without-mdns': paths.directWithoutMdns,
   'isolated-through-turn': paths.isolatedThroughTurn,
+  'relay-tcp': paths.relayTcp,
+  'relay-tls': paths.relayTls,
   'no-udp-through-mailbox': paths.noUdpThroughMailbox,
   'no-webrtc': paths.noWebrtcThroughMailbox,
   'no-websocket': refused.noWebsocket,

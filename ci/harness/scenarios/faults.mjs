@@ -1,6 +1,7 @@
 // What breaks in the field: the box loses power or its cable, a phone loses its link.
 
 import { setTimeout as pause } from 'node:timers/promises';
+import { NO_TURN } from '../lib/box.mjs';
 import { expect, expectEqual } from '../lib/scenario.mjs';
 
 export const numbered = (name, count) => Array.from({ length: count }, (_, index) => `${name}-${String(index + 1).padStart(3, '0')}`);
@@ -99,9 +100,9 @@ export const linkLost8s = {
 };
 
 export const handoverWithoutLoss = {
-  about: 'UDP stops in the middle of a direct conversation: it goes on through the mailbox, and back',
+  about: 'without TURN, UDP stops in the middle of a direct conversation: it goes on through the mailbox, and back',
   async run(t) {
-    await t.bubble();
+    await t.bubble({ settings: NO_TURN });
     const [ada, grace] = await t.pair();
     await t.step('both write their first message at the same moment', async () => {
       await Promise.all([ada.write('first-ada'), grace.write('first-grace')]);
@@ -132,10 +133,10 @@ export const handoverWithoutLoss = {
 };
 
 export const boxRestartedThrice = {
-  about: 'without UDP, the box loses power three times while both write: nothing is lost or comes twice',
+  about: 'without UDP and TURN, the box loses power three times while both write: nothing is lost or comes twice',
   limit_s: 150,
   async run(t) {
-    await t.bubble({ before: (net) => net.block('udp') });
+    await t.bubble({ settings: NO_TURN, before: (net) => net.block('udp') });
     const [ada, grace] = await t.pair();
     await t.exchange(ada, grace, 'before');
     for (const round of [1, 2, 3]) {

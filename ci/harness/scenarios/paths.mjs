@@ -1,5 +1,6 @@
 // Which way messages take, by what the network lets through.
 
+import { NO_TURN } from '../lib/box.mjs';
 import { expect } from '../lib/scenario.mjs';
 
 export const directWithoutMdns = {
@@ -49,9 +50,9 @@ export const isolatedThroughTurn = {
 };
 
 export const noUdpThroughMailbox = {
-  about: 'no UDP at all: they talk through the mailbox',
+  about: 'no UDP at all, and no TURN: they talk through the mailbox',
   async run(t) {
-    await t.bubble({ before: (net) => net.block('udp') });
+    await t.bubble({ settings: NO_TURN, before: (net) => net.block('udp') });
     const [ada, grace] = await t.pair();
     await t.step('both say: mailbox', () => Promise.all([ada.path('mailbox'), grace.path('mailbox')]));
     await t.exchange(ada, grace, 'mailbox');
@@ -67,6 +68,42 @@ export const noUdpThroughMailbox = {
     await t.exchange(ada, grace, 'back');
   },
 };
+
+// UDP stops in the middle of a direct conversation. It must go on by TURN over `protocol`; `blocks` is what else is in
+// the way. Chromium and Firefox each reach the relay by a connection of their own, so both are shown.
+const relayOver = (protocol, about, blocks) => ({
+  about,
+  limit_s: 240,
+  async run(t) {
+    await t.bubble({ before: (net) => Promise.all(blocks.map((what) => net.block(what))) });
+    const [ada, grace] = await t.pair({ browsers: ['chromium', 'firefox'] });
+    await t.step('both say: direct', () => Promise.all([ada.path('direct', RELAYED), grace.path('direct', RELAYED)]));
+    await t.exchange(ada, grace, 'direct');
+    await t.net.block('udp');
+    await t.step('no datagram passes any more, and both say: relayed', () => Promise.all([ada.path('relayed', RELAYED), grace.path('relayed', RELAYED)]));
+    const before = await relayed(t.box);
+    await t.exchange(ada, grace, 'relayed');
+    await t.step('the box has relayed it', async () => {
+      expect((await relayed(t.box)) > before, 'the box relayed nothing meanwhile');
+    });
+    await t.step(`each browser reaches the relay over ${protocol.toUpperCase()}`, async () => {
+      for (const person of [ada, grace]) {
+        const pairs = await person.pairs();
+        t.note(`${person.host}_pairs`, pairs);
+        expect(pairs.length === 1 && pairs[0].local.relayProtocol === protocol, `${person.host} goes another way: ${JSON.stringify(pairs)}`);
+      }
+      for (const what of ['udp', ...blocks]) expect((await t.net.blocked(what)) > 0, `nothing was dropped by '${what}': nobody tried`);
+    });
+  },
+});
+
+const relayed = async (box) => Number(/ bytes_relayed=(\d+) /.exec(await box.dump())[1]);
+
+// Noticing that the way is gone takes a browser half a minute, and mending it as long.
+const RELAYED = 90_000;
+
+export const relayTcp = relayOver('tcp', 'UDP stops: Chromium and Firefox go on through TURN over TCP', []);
+export const relayTls = relayOver('tls', 'UDP stops, and the port of TURN is blocked: they go on through TURN over TLS, at the port of the page', ['turn-tcp']);
 
 export const noWebrtcThroughMailbox = {
   about: 'one browser has no WebRTC, as in a lockdown: they talk through the mailbox',

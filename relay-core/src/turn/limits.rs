@@ -62,6 +62,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { allocations: 4096, allocations_per_account: 32, allocations_per_source: 1024, bandwidth: None }
+        Self { allocations: 4096, allocations_per_account: 96, allocations_per_source: 1024, bandwidth: None }
     }
 }
