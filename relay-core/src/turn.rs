@@ -33,6 +33,7 @@ mod fairness;
 mod five_tuple;
 mod forward;
 mod hash;
+mod holders;
 mod limits;
 mod parties;
 mod peer_policy;
@@ -49,6 +50,7 @@ pub use counters::Counters;
 pub use credentials::{Account, CredentialSecret, Credentials, Minted};
 pub use five_tuple::{FiveTuple, Transport};
 pub use forward::{Forward, MAX_GROWTH, Out};
+pub use holders::{ABSENCE, Holders, MAX_ABSENT};
 pub use limits::{
     DEFAULT_LIFETIME, DEFAULT_RELAY_PORTS, LONGEST_CREDENTIAL, Limits, MAX_CHANNELS, MAX_DATAGRAM,
     MAX_LIFETIME, MAX_PERMISSIONS,

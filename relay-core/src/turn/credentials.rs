@@ -14,6 +14,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use rand_core::{CryptoRng, RngCore};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::base64;
@@ -51,7 +52,7 @@ const NONCE: usize = 8;
 /// Whoever credentials are minted for, such as a session: a random number that means nothing. Not for logs.
 ///
 /// All credentials of one account share its quotas and its bandwidth, and are revoked together.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Account([u8; 16]);
 
 impl Account {
@@ -140,6 +141,13 @@ impl Credentials {
         };
         mac.update(username.as_bytes());
         Zeroizing::new(base64::encode(&mac.finalize().into_bytes()))
+    }
+
+    /// Whose credential a client shows; nothing when the password is wrong, it has expired, or it was not minted here.
+    pub fn verify(&self, username: &str, password: &str, now: UnixSeconds) -> Option<Account> {
+        let right = Self::expiry(username).is_some_and(|expiry| expiry > now)
+            && bool::from(self.password(username).as_bytes().ct_eq(password.as_bytes()));
+        right.then(|| self.account(username)).filter(Account::is_minted)
     }
 
     /// Whose credential it is that has this user name. Ask when the password is proven: any name is somebody's.
@@ -233,6 +241,21 @@ mod tests {
             assert_eq!(credentials.account(&minted.username), one);
             assert_ne!(other.account(&minted.username), one);
         }
+    }
+
+    #[test]
+    fn a_credential_that_is_shown_is_whose_it_was_minted_for() {
+        let credentials = Credentials::new(CredentialSecret::from_bytes(b"north"));
+        let account = Account::random(&mut FixedRng(2));
+        let now = UnixSeconds(1_000_000);
+        let minted = credentials.mint(&account, Duration::from_secs(60), now, &mut FixedRng(1));
+        let Minted { username, password } = &minted;
+        assert_eq!(credentials.verify(username, password, now), Some(account));
+        assert_eq!(credentials.verify(username, password, now.plus(Duration::from_secs(60))), None);
+        assert_eq!(credentials.verify(username, &password[1..], now), None);
+        assert_eq!(credentials.verify(username, &"x".repeat(password.len()), now), None);
+        let made_up = "2000000:someone";
+        assert_eq!(credentials.verify(made_up, &credentials.password(made_up), now), None);
     }
 
     #[test]

@@ -33,8 +33,9 @@ pub(super) const MAX_USERNAME: usize = 128;
 pub(super) const MAX_BIND_ATTEMPTS: u8 = 8;
 /// How many random ports are looked at to find one that no allocation of ours uses.
 pub(super) const MAX_PORT_PROBES: u32 = 128;
-/// Accounts that were revoked and are remembered until their credentials expire by themselves.
-pub(super) const MAX_REVOKED: usize = 1024;
+/// Accounts that were revoked and are remembered until their credentials expire by themselves: one for each session
+/// that ended in the last hours and had asked for credentials.
+pub(super) const MAX_REVOKED: usize = 16_384;
 
 /// How long the relay has to be behind without a pause before its time is shared out. A moment in which the system gave
 /// the processor to somebody else is shorter.

@@ -28,7 +28,7 @@ use super::fairness::Share;
 use super::five_tuple::{AddressKey, FiveTuple, Source};
 use super::forward::Forward;
 use super::hash::SipKey;
-use super::limits::{DEFAULT_RELAY_PORTS, Limits, MAX_DATAGRAM, MAX_REVOKED, PATIENCE};
+use super::limits::{DEFAULT_RELAY_PORTS, LONGEST_CREDENTIAL, Limits, MAX_DATAGRAM, MAX_REVOKED, PATIENCE};
 use super::parties::Parties;
 use super::peer_policy::PeerPolicy;
 use crate::stun::{Class, Message, Method, Reply, answer_binding};
@@ -258,6 +258,16 @@ impl<R: RngCore + CryptoRng> Server<R> {
     /// Says how many allocations were freed.
     pub fn revoke(&mut self, username: &str, wall: UnixSeconds) -> usize {
         let Some((account, expires)) = self.authenticator.account(username, wall) else { return 0 };
+        self.end_account(account, expires, wall)
+    }
+
+    /// As [`revoke`](Self::revoke), for an account itself.
+    pub fn revoke_account(&mut self, account: Account, wall: UnixSeconds) -> usize {
+        // A credential may have been minted this moment.
+        self.end_account(account, wall.plus(LONGEST_CREDENTIAL), wall)
+    }
+
+    fn end_account(&mut self, account: Account, expires: UnixSeconds, wall: UnixSeconds) -> usize {
         if self.revoked.len() >= MAX_REVOKED {
             self.revoked.retain(|_, expires| *expires > wall);
         }
