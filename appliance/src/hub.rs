@@ -6,13 +6,14 @@
 
 use crate::clocks::Clocks;
 use crate::memory::Arena;
+use crate::turn::Revoker;
 use base::Instant;
 use rand_core::OsRng;
 use relay_core::mailbox::{
     Cause, Config, Counters, Event, HeldMailbox, HeldSession, Mailbox, Memory, OpenRefused, SessionId,
     Violation,
 };
-use relay_core::turn::{Account, Credentials, LONGEST_CREDENTIAL};
+use relay_core::turn::{Credentials, Holders, LONGEST_CREDENTIAL};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -24,20 +25,42 @@ use wire::Reason;
 pub struct Hub {
     state: Mutex<State>,
     clocks: Arc<Clocks>,
-    /// Mints TURN credentials; none where TURN is switched off.
-    credentials: Option<Credentials>,
+    /// None where TURN is switched off.
+    turn: Option<TurnDesk>,
     /// The next deadline came nearer.
     rearm: Notify,
     /// The last session has gone.
     empty: Notify,
 }
 
+/// Where TURN credentials are minted, and ended.
+#[derive(Debug)]
+pub struct TurnDesk {
+    /// With the secret that the server knows as well.
+    pub credentials: Credentials,
+    /// Of that server.
+    pub revoker: Revoker,
+}
+
 struct State {
+    /// Whose TURN credentials are whose.
+    holders: Holders<SessionId>,
     mailbox: Mailbox<Arena, OsRng>,
     /// As many as the mailbox has sessions.
     seats: HashMap<SessionId, Arc<Seat>>,
     armed: Option<Instant>,
     stopping: bool,
+}
+
+impl State {
+    fn purge(&mut self, cause: Cause) {
+        self.mailbox.purge(cause);
+        self.holders.clear();
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        [self.mailbox.poll_timeout(), self.holders.poll_timeout()].into_iter().flatten().min()
+    }
 }
 
 /// What the hub and one session's task share.
@@ -46,18 +69,11 @@ struct Seat {
     wake: Notify,
     over: AtomicBool,
     reason: AtomicU8,
-    /// Whose TURN credentials are asked for here. Nothing links it with an earlier session of the same client.
-    account: Account,
 }
 
 impl Seat {
     fn new() -> Self {
-        Self {
-            wake: Notify::new(),
-            over: AtomicBool::new(false),
-            reason: AtomicU8::new(0),
-            account: Account::random(&mut OsRng),
-        }
+        Self { wake: Notify::new(), over: AtomicBool::new(false), reason: AtomicU8::new(0) }
     }
 
     fn end(&self, reason: Reason) {
@@ -76,16 +92,12 @@ impl fmt::Debug for Hub {
 impl Hub {
     /// A hub around an empty mailbox.
     #[must_use]
-    pub fn new(
-        config: Config,
-        arena: Arena,
-        credentials: Option<Credentials>,
-        clocks: Arc<Clocks>,
-    ) -> Arc<Self> {
+    pub fn new(config: Config, arena: Arena, turn: Option<TurnDesk>, clocks: Arc<Clocks>) -> Arc<Self> {
         let mailbox = Mailbox::new(config, arena, OsRng);
-        let state = State { mailbox, seats: HashMap::new(), armed: None, stopping: false };
+        let (holders, seats) = (Holders::default(), HashMap::new());
+        let state = State { holders, mailbox, seats, armed: None, stopping: false };
         let state = Mutex::new(state);
-        Arc::new(Self { state, clocks, credentials, rearm: Notify::new(), empty: Notify::new() })
+        Arc::new(Self { state, clocks, turn, rearm: Notify::new(), empty: Notify::new() })
     }
 
     /// Opens a session, whose `Welcome` can be pulled at once.
@@ -117,14 +129,23 @@ impl Hub {
         self.state().mailbox.counters()
     }
 
+    /// Accounts of TURN that are in being, and how many of them wait for their client to come back.
+    #[must_use]
+    pub fn turn_accounts(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.holders.len(), state.holders.absent())
+    }
+
     /// Tells the mailbox the time, for as long as the daemon runs.
     pub async fn keep_time(self: Arc<Self>) {
         loop {
             let deadline = {
                 let mut state = self.state();
-                state.mailbox.handle_timeout(self.clocks.now());
+                let now = self.clocks.now();
+                state.mailbox.handle_timeout(now);
+                state.holders.handle_timeout(now);
                 self.settle(&mut state);
-                state.armed = state.mailbox.poll_timeout();
+                state.armed = state.poll_timeout();
                 state.armed
             };
             let rearmed = self.rearm.notified();
@@ -142,14 +163,14 @@ impl Hub {
     pub fn stop(&self) {
         let mut state = self.state();
         state.stopping = true;
-        state.mailbox.purge(Cause::Shutdown);
+        state.purge(Cause::Shutdown);
         self.settle(&mut state);
     }
 
     /// Overwrites everything and closes every session; whoever comes back finds an empty mailbox.
     pub fn purge(&self, cause: Cause) {
         let mut state = self.state();
-        state.mailbox.purge(cause);
+        state.purge(cause);
         self.settle(&mut state);
     }
 
@@ -201,14 +222,33 @@ impl Hub {
                     }
                 }
                 Event::CredentialsWanted { session, req } => self.answer_credentials(state, session, req),
+                Event::CredentialsShown { session, shown } => {
+                    let now = self.clocks.wall().now;
+                    let turn = self.turn.as_ref();
+                    let account =
+                        turn.and_then(|turn| turn.credentials.verify(&shown.username, &shown.password, now));
+                    if let Some(account) = account {
+                        // When it may not, it gets an account of its own when it asks.
+                        let _ = state.holders.handle_shown(session, account);
+                    }
+                }
+                Event::Left(session) => state.holders.handle_left(session),
                 Event::Close { session, reason } => {
+                    if reason != Reason::Idle {
+                        state.holders.handle_left(session);
+                    }
                     if let Some(seat) = state.seats.get(&session) {
                         seat.end(reason);
                     }
                 }
             }
         }
-        let next = state.mailbox.poll_timeout();
+        while let Some(account) = state.holders.poll_ended() {
+            if let Some(turn) = &self.turn {
+                turn.revoker.revoke(account);
+            }
+        }
+        let next = state.poll_timeout();
         if next.is_some_and(|next| state.armed.is_none_or(|armed| next < armed)) {
             state.armed = next;
             self.rearm.notify_one();
@@ -216,12 +256,13 @@ impl Hub {
     }
 
     fn answer_credentials(&self, state: &mut State, session: SessionId, req: u32) {
-        let (Some(credentials), Some(seat)) = (&self.credentials, state.seats.get(&session)) else {
+        let Some(turn) = self.turn.as_ref().filter(|_| state.seats.contains_key(&session)) else {
             state.mailbox.refuse_credentials(session, req);
             return;
         };
         let now = self.clocks.wall().now;
-        let minted = credentials.mint(&seat.account, LONGEST_CREDENTIAL, now, &mut OsRng);
+        let account = state.holders.account(session, &mut OsRng);
+        let minted = turn.credentials.mint(&account, LONGEST_CREDENTIAL, now, &mut OsRng);
         let ttl_s = u32::try_from(LONGEST_CREDENTIAL.as_secs()).unwrap_or(u32::MAX);
         state.mailbox.grant_credentials(session, req, &minted.username, &minted.password, ttl_s);
     }
@@ -248,6 +289,9 @@ impl Session {
         let now = self.hub.clocks.now();
         let mut state = self.hub.state();
         let result = state.mailbox.handle_frame(self.id, bytes, now);
+        if result.is_err() {
+            state.holders.handle_left(self.id);
+        }
         self.hub.settle(&mut state);
         if let Err(violation) = &result {
             self.seat.end(violation.reason);
@@ -301,6 +345,8 @@ impl Drop for Session {
         let now = self.hub.clocks.now();
         let mut state = self.hub.state();
         state.mailbox.close_session(self.id, now);
+        // What ended it for a reason has ended its account before.
+        state.holders.handle_lost(self.id, now);
         state.seats.remove(&self.id);
         self.hub.settle(&mut state);
         if state.seats.is_empty() {

@@ -13,7 +13,7 @@ use crate::clocks::{Clocks, SYNCHRONIZED};
 use crate::control::{self, Control, Figures, Order};
 use crate::http::explain::{self, Explanation};
 use crate::http::page::{self, Page};
-use crate::hub::Hub;
+use crate::hub::{Hub, TurnDesk};
 use crate::live::Live;
 use crate::memory::{self, Arena};
 use crate::session::poll::Polls;
@@ -136,9 +136,9 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
     if let Err(error) = &control {
         warn!(kind = ?error.kind(), "there is no control socket, so `bulle dump` and `bulle purge` do not work");
     }
-    let (turn, credentials) = turn(settings, &clocks)?.unzip();
+    let (turn, desk) = turn(settings, &clocks)?.unzip();
     let turn_port = turn.as_ref().and_then(|turn| turn.listening().first()).map_or(0, SocketAddr::port);
-    let hub = Hub::new(mailbox_config(settings, turn_port), arena, credentials, Arc::clone(&clocks));
+    let hub = Hub::new(mailbox_config(settings, turn_port), arena, desk, Arc::clone(&clocks));
     let ports = Ports { http: port(&redirect), https: port(&https) };
     // From before the first of them can have news.
     let mut changes = live.changed();
@@ -227,7 +227,7 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
                         mailbox: hub.counters(),
                         turn: turn.as_ref().map(TurnHandle::counters),
                         names: services.names_counted(),
-                        tables: services.tables(gate.count(), polls.count()),
+                        tables: services.tables(gate.count(), polls.count(), hub.turn_accounts()),
                     };
                     let _ = reply.send(figures);
                 }
@@ -272,8 +272,8 @@ fn clock_signs(settings: &Settings) -> Vec<PathBuf> {
     told.into_iter().chain([PathBuf::from(SYNCHRONIZED)]).collect()
 }
 
-/// STUN and TURN with a secret that lives as long as this run, and who mints credentials for it.
-fn turn(settings: &Settings, clocks: &Arc<Clocks>) -> Result<Option<(TurnHandle, Credentials)>, ServeError> {
+/// STUN and TURN with a secret that lives as long as this run, and who mints and ends credentials for it.
+fn turn(settings: &Settings, clocks: &Arc<Clocks>) -> Result<Option<(TurnHandle, TurnDesk)>, ServeError> {
     let wanted = &settings.turn;
     if wanted.listen.is_empty() {
         return Ok(None);
@@ -287,7 +287,8 @@ fn turn(settings: &Settings, clocks: &Arc<Clocks>) -> Result<Option<(TurnHandle,
         ..TurnConfig::default()
     };
     let handle = turn::spawn(config, secret.clone(), Arc::clone(clocks)).map_err(ServeError::Turn)?;
-    Ok(Some((handle, Credentials::new(secret))))
+    let desk = TurnDesk { credentials: Credentials::new(secret), revoker: handle.revoker() };
+    Ok(Some((handle, desk)))
 }
 
 fn turn_limits(settings: &Settings) -> Limits {

@@ -28,7 +28,9 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use mio::Waker;
-use relay_core::turn::{Counters, CredentialSecret, DEFAULT_RELAY_PORTS, FiveTuple, Limits, Transport};
+use relay_core::turn::{
+    Account, Counters, CredentialSecret, DEFAULT_RELAY_PORTS, FiveTuple, Limits, Transport,
+};
 use thiserror::Error;
 
 use self::event_loop::{Command, EventLoop};
@@ -103,8 +105,7 @@ pub enum TurnError {
 
 /// A running TURN server. Dropping it stops the server and frees all allocations.
 pub struct TurnHandle {
-    commands: Sender<Command>,
-    waker: Arc<Waker>,
+    line: Line,
     counters: Arc<Mutex<Counters>>,
     listening: Vec<SocketAddr>,
     thread: Option<JoinHandle<()>>,
@@ -123,17 +124,22 @@ impl TurnHandle {
 
     /// Ends a credential before its time: its allocations are freed, and it makes no more.
     pub fn revoke(&self, username: &str) {
-        self.command(Command::Revoke(username.to_owned().into()));
+        self.line.say(Command::Revoke(username.to_owned().into()));
     }
 
     /// Where clients are brought to whose TLS somebody else takes off.
     pub fn intake(&self) -> Intake {
-        Intake { commands: self.commands.clone(), waker: Arc::clone(&self.waker) }
+        Intake(self.line.clone())
+    }
+
+    /// Where accounts are ended.
+    pub fn revoker(&self) -> Revoker {
+        Revoker(self.line.clone())
     }
 
     /// Frees all allocations at once.
     pub fn clear(&self) {
-        self.command(Command::Clear);
+        self.line.say(Command::Clear);
     }
 
     /// Stops the server and waits until its sockets are closed.
@@ -142,14 +148,23 @@ impl TurnHandle {
     }
 
     fn stop(&mut self) {
-        self.command(Command::Stop);
+        self.line.say(Command::Stop);
         if let Some(thread) = self.thread.take() {
             // A panic in there was printed by its own thread.
             let _ = thread.join();
         }
     }
+}
 
-    fn command(&self, command: Command) {
+/// How the thread is told.
+#[derive(Clone)]
+struct Line {
+    commands: Sender<Command>,
+    waker: Arc<Waker>,
+}
+
+impl Line {
+    fn say(&self, command: Command) {
         // Both fail only when the thread has ended, and then there is nothing left to do.
         if self.commands.send(command).is_ok() {
             let _ = self.waker.wake();
@@ -157,21 +172,32 @@ impl TurnHandle {
     }
 }
 
+/// Ends accounts before their time: their allocations are freed, and their credentials make no more.
+#[derive(Clone)]
+pub struct Revoker(Line);
+
+impl Revoker {
+    /// Ends this one.
+    pub fn revoke(&self, account: Account) {
+        self.0.say(Command::RevokeAccount(account));
+    }
+}
+
+impl fmt::Debug for Revoker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Revoker(..)")
+    }
+}
+
 /// Takes streams of TURN clients.
 #[derive(Clone)]
-pub struct Intake {
-    commands: Sender<Command>,
-    waker: Arc<Waker>,
-}
+pub struct Intake(Line);
 
 impl Intake {
     /// Hands over one end of a pair whose other end carries the bytes of the client. It is closed when there is no
     /// room, and when the client breaks the protocol.
     pub fn hand_over(&self, stream: UnixStream, client: SocketAddr, server: SocketAddr) {
-        let five_tuple = FiveTuple::new(client, server, Transport::Tls);
-        if self.commands.send(Command::Stream(stream, five_tuple)).is_ok() {
-            let _ = self.waker.wake();
-        }
+        self.0.say(Command::Stream(stream, FiveTuple::new(client, server, Transport::Tls)));
     }
 }
 
@@ -209,7 +235,7 @@ pub fn spawn(
     let waker = event_loop.waker();
     let listening = event_loop.listening();
     let thread = std::thread::Builder::new().name("turn".to_owned()).spawn(move || event_loop.run())?;
-    Ok(TurnHandle { commands, waker, counters, listening, thread: Some(thread) })
+    Ok(TurnHandle { line: Line { commands, waker }, counters, listening, thread: Some(thread) })
 }
 
 #[cfg(test)]

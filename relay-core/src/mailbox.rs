@@ -44,7 +44,7 @@ mod store;
 
 pub use config::{Config, Rate};
 pub use counters::{Cause, Counters, Refusals};
-pub use event::{Event, OpenRefused, SessionId, Violation};
+pub use event::{Event, OpenRefused, SessionId, Shown, Violation};
 pub use held::{HeldEnvelope, HeldMailbox, HeldSession};
 pub use machine::Mailbox;
 pub use purge::Memory;

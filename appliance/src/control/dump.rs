@@ -21,6 +21,10 @@ pub struct Tables {
     pub connections: usize,
     /// Sessions that are carried by requests, each counted for an address.
     pub polls: usize,
+    /// Accounts of TURN: one for each session that has asked for credentials.
+    pub turn_accounts: usize,
+    /// Those of them whose session has gone, and whose client may come back.
+    pub absent_accounts: usize,
     /// Addresses from which wrong claim codes came.
     pub claim_addresses: usize,
     /// Addresses that have seen the page of the sign-in window.
@@ -97,9 +101,12 @@ impl fmt::Display for Figures {
         }
         writeln!(
             f,
-            "tables connections={} polls={} claim_addresses={} portal_addresses={} name_addresses={}\n",
+            "tables connections={} polls={} turn_accounts={} absent_accounts={} claim_addresses={} \
+             portal_addresses={} name_addresses={}\n",
             tables.connections,
             tables.polls,
+            tables.turn_accounts,
+            tables.absent_accounts,
             tables.claim_addresses,
             tables.portal_addresses,
             tables.name_addresses

@@ -77,10 +77,17 @@ impl Services {
     }
 
     /// How much is known of addresses.
-    pub(super) fn tables(&self, connections: usize, polls: usize) -> Tables {
+    pub(super) fn tables(
+        &self,
+        connections: usize,
+        polls: usize,
+        (turn_accounts, absent_accounts): (usize, usize),
+    ) -> Tables {
         Tables {
             connections,
             polls,
+            turn_accounts,
+            absent_accounts,
             claim_addresses: self.claims.sources(),
             portal_addresses: self.portal.devices(),
             name_addresses: self.name_server.as_ref().map_or(0, NameServer::sources),

@@ -15,7 +15,7 @@ use base::{Instant, Private, UnixSeconds};
 use mio::{Token, Waker};
 use rand_core::OsRng;
 use relay_core::turn::{
-    Config, Counters, CredentialSecret, Effect, FiveTuple, Load, PeerPolicy, RelayAddresses, Server,
+    Account, Config, Counters, CredentialSecret, Effect, FiveTuple, Load, PeerPolicy, RelayAddresses, Server,
     message_len,
 };
 
@@ -34,6 +34,7 @@ const MAX_ERRORS: u32 = 8;
 /// What the rest of the daemon asks for.
 pub(super) enum Command {
     Revoke(Private<String>),
+    RevokeAccount(Account),
     Clear,
     /// A client whose TLS somebody else takes off.
     Stream(UnixStream, FiveTuple),
@@ -175,6 +176,10 @@ impl EventLoop {
                 Command::Revoke(username) => {
                     let freed = self.server.revoke(username.expose(), self.wall());
                     tracing::debug!(freed, "credential revoked");
+                }
+                Command::RevokeAccount(account) => {
+                    let freed = self.server.revoke_account(account, self.wall());
+                    tracing::debug!(freed, "account revoked");
                 }
                 Command::Clear => self.server.clear(),
                 Command::Stream(stream, five_tuple) => {

@@ -1,5 +1,6 @@
 //! The driver over real sockets, on loopback.
 
+mod client;
 mod flood;
 
 use std::io::{Read, Write};

@@ -32,7 +32,7 @@ pub(crate) async fn ask(daemon: &Daemon, arguments: &'static [&'static str]) -> 
 }
 
 /// The value of a field in the first line of that kind.
-fn field(dump: &str, kind: &str, name: &str) -> String {
+pub(crate) fn field(dump: &str, kind: &str, name: &str) -> String {
     let line = dump.lines().find(|line| line.split(' ').next() == Some(kind)).expect(kind);
     let value = line.split(' ').find_map(|word| word.strip_prefix(&format!("{name}=")));
     value.unwrap_or_else(|| panic!("no {name} in {line}")).to_owned()

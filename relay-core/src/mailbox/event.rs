@@ -3,6 +3,7 @@
 use core::fmt;
 
 use wire::Reason;
+use zeroize::Zeroizing;
 
 /// A session, by a small number given at its opening and never given again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,8 +16,23 @@ impl SessionId {
     }
 }
 
+/// TURN credentials that a client shows. They are checked by whoever made them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// As it was given.
+    pub username: Zeroizing<String>,
+    /// As it was given.
+    pub password: Zeroizing<String>,
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shown(..)")
+    }
+}
+
 /// News for the owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// There is something to pull for this session. Said once until `poll_transmit` has said `false`.
     Wake(SessionId),
@@ -27,6 +43,15 @@ pub enum Event {
         /// The client's number for the request.
         req: u32,
     },
+    /// A client goes on with the TURN credentials of an earlier session, if they are good.
+    CredentialsShown {
+        /// Who shows them.
+        session: SessionId,
+        /// What is shown.
+        shown: Box<Shown>,
+    },
+    /// The client goes and does not come back: what it was given ends. The session is still open.
+    Left(SessionId),
     /// The session is over: pull what is left (the last frame is `Bye`), close the stream, `close_session`.
     Close {
         /// Which session.

@@ -133,7 +133,11 @@ impl Node {
                     self.pull(who);
                 }
             }
-            9 => self.frame(who, &ClientFrame::RequestCredentials { req: u32::from(next()) }),
+            9 => match next() {
+                0 => self.frame(who, &ClientFrame::Leave),
+                1 => self.frame(who, &ClientFrame::KeepCredentials { username: "name", password: "word" }),
+                req => self.frame(who, &ClientFrame::RequestCredentials { req: u32::from(req) }),
+            },
             10 => self.news(next()),
             _ => match next() {
                 0 => self.mailbox.purge(Cause::Panic),
@@ -201,7 +205,7 @@ impl Node {
     fn news(&mut self, choice: u8) {
         while let Some(event) = self.mailbox.poll_event() {
             match event {
-                Event::Wake(_) => {}
+                Event::Wake(_) | Event::CredentialsShown { .. } | Event::Left(_) => {}
                 Event::CredentialsWanted { session, req } if choice == 0 => {
                     self.mailbox.refuse_credentials(session, req);
                 }

@@ -24,7 +24,7 @@ pub struct Mailbox<S, R> {
     pub(super) sessions: BTreeMap<SessionId, Box<Session>>,
     /// When to look whether a session is idle; one for each session that is not closing.
     pub(super) idle: Deadlines<SessionId>,
-    /// One wake and one close for each session, and its open requests for credentials.
+    /// One wake and one close for each session, its open requests for credentials, and what its last frame told.
     pub(super) events: VecDeque<Event>,
     rng: R,
     /// Another value means that memory was lost.
@@ -165,7 +165,11 @@ impl<S: Storage, R: RngCore + CryptoRng> Mailbox<S, R> {
                 Event::Wake(id) if self.sessions.get(&id).is_none_or(|session| !session.woken) => {}
                 Event::CredentialsWanted { session, .. } | Event::Close { session, .. }
                     if !self.sessions.contains_key(&session) => {}
-                Event::Wake(_) | Event::CredentialsWanted { .. } | Event::Close { .. } => return Some(event),
+                Event::Wake(_)
+                | Event::CredentialsWanted { .. }
+                | Event::CredentialsShown { .. }
+                | Event::Left(_)
+                | Event::Close { .. } => return Some(event),
             }
         }
         None

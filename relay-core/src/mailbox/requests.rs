@@ -9,7 +9,7 @@ use wire::{Address, ClientFrame, Kind, Reason, ReceiveKey, Signature};
 use super::machine::Mailbox;
 use super::session::{Answer, BAD_SIGNATURES, CREDENTIAL_REQUESTS, Refusal, Subscription};
 use super::store::{Incoming, PlaceId};
-use super::{Cause, Event, SessionId, Violation};
+use super::{Cause, Event, SessionId, Shown, Violation};
 
 /// Seconds after which another request for credentials makes sense, when too many are open.
 const RETRY_CREDENTIALS_S: u32 = 1;
@@ -64,6 +64,13 @@ impl<S: Storage, R: RngCore + CryptoRng> Mailbox<S, R> {
                 Ok(()) => self.events.push_back(Event::CredentialsWanted { session: id, req }),
                 Err(refusal) => self.refuse(id, req, refusal),
             },
+            // Told at once, so that nothing of it waits here.
+            ClientFrame::KeepCredentials { username, password } => {
+                let shown =
+                    Shown { username: username.to_owned().into(), password: password.to_owned().into() };
+                self.events.push_back(Event::CredentialsShown { session: id, shown: Box::new(shown) });
+            }
+            ClientFrame::Leave => self.events.push_back(Event::Left(id)),
             ClientFrame::Ping { nonce } => self.answer(id, Answer::Pong { nonce }),
         }
         Ok(())

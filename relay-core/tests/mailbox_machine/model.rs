@@ -504,7 +504,9 @@ impl Beside {
                     assert!(!client.awake, "a session is woken once until all was pulled");
                     client.awake = true;
                 }
-                Event::CredentialsWanted { .. } => panic!("nobody asked for credentials"),
+                Event::CredentialsWanted { .. } | Event::CredentialsShown { .. } | Event::Left(_) => {
+                    panic!("nobody said that")
+                }
                 Event::Close { session, .. } => {
                     assert!(!self.model.clients.contains_key(&session), "{event:?}");
                 }

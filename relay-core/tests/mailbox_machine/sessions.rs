@@ -156,6 +156,23 @@ fn credentials_come_from_the_owner_and_leave_nothing_behind() {
 }
 
 #[test]
+fn what_a_client_shows_and_that_it_leaves_is_told_and_not_kept() {
+    let mut node = node();
+    let client = node.open();
+    node.pull_all(client);
+    node.events();
+    node.send(client, &ClientFrame::KeepCredentials { username: "name", password: "word" }).unwrap();
+    let events = node.events();
+    let [Event::CredentialsShown { session, shown }] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((*session, shown.username.as_str(), shown.password.as_str()), (client, "name", "word"));
+    assert!(!format!("{events:?}").contains("word"));
+    node.send(client, &ClientFrame::Leave).unwrap();
+    assert_eq!(node.events(), [Event::Left(client)]);
+    assert_eq!(node.pull(client), None, "neither is answered");
+    assert!(node.send(client, &ClientFrame::Ping { nonce: 1 }).is_ok(), "closing is for the client to do");
+}
+
+#[test]
 fn a_node_without_turn_says_so() {
     let mut node = Node::new(Config::default(), 16);
     let client = node.open();

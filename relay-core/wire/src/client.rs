@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::{Address, DecodeError, Kind, ReceiveKey, Signature, decode_whole, is_padded};
+use crate::{Address, DecodeError, Kind, MAX_CREDENTIAL, ReceiveKey, Signature, decode_whole, is_padded};
 
 /// One frame from a client.
 ///
@@ -91,6 +91,20 @@ pub enum ClientFrame<'b> {
         #[n(0)]
         req: u32,
     },
+    /// Go on with what an earlier session was given, whose connection was lost: its allocations stay, and further
+    /// credentials are of the same account. Said before the first request for credentials; answered by nothing.
+    #[n(7)]
+    KeepCredentials {
+        /// As it was given.
+        #[b(0)]
+        username: &'b str,
+        /// As it was given.
+        #[b(1)]
+        password: &'b str,
+    },
+    /// The client goes and does not come back: its TURN credentials end now. Answered by nothing.
+    #[n(8)]
+    Leave,
     /// Show that the session lives. Answered by `Pong` with the same number.
     #[n(6)]
     Ping {
@@ -111,12 +125,19 @@ impl<'b> ClientFrame<'b> {
             Self::Deposit { envelope, .. } | Self::Append { envelope, .. } if !is_padded(envelope.len()) => {
                 Err(DecodeError::Unpadded)
             }
+            Self::KeepCredentials { username, password }
+                if username.len().max(password.len()) > MAX_CREDENTIAL =>
+            {
+                Err(DecodeError::Malformed)
+            }
             Self::Subscribe { .. }
             | Self::Unsubscribe { .. }
             | Self::Deposit { .. }
             | Self::Append { .. }
             | Self::Acknowledge { .. }
             | Self::RequestCredentials { .. }
+            | Self::KeepCredentials { .. }
+            | Self::Leave
             | Self::Ping { .. } => Ok(frame),
         }
     }

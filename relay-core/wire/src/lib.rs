@@ -37,6 +37,9 @@ pub const MAX_ENVELOPE: usize = BLOCK * MAX_BLOCKS;
 /// The largest frame in either direction, in bytes: an envelope and what surrounds it.
 pub const MAX_FRAME: usize = MAX_ENVELOPE + 256;
 
+/// The longest user name or password of TURN that a frame may carry, in bytes.
+pub const MAX_CREDENTIAL: usize = 128;
+
 /// Why bytes are no frame. It says where, and nothing of what they were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

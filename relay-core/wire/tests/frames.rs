@@ -67,6 +67,18 @@ fn a_frame_that_is_too_large_is_refused_before_it_is_read() {
 }
 
 #[test]
+fn a_credential_that_is_too_long_is_refused() {
+    let long = "n".repeat(wire::MAX_CREDENTIAL + 1);
+    for (username, password) in [(long.as_str(), "word"), ("name", long.as_str())] {
+        let bytes = encoded(&ClientFrame::KeepCredentials { username, password });
+        assert_eq!(ClientFrame::decode(&bytes), Err(DecodeError::Malformed));
+    }
+    let longest = &long[1..];
+    let kept = ClientFrame::KeepCredentials { username: longest, password: longest };
+    assert_eq!(ClientFrame::decode(&encoded(&kept)), Ok(kept));
+}
+
+#[test]
 fn every_truncation_of_a_frame_is_refused() {
     let envelope = vec![0; BLOCK];
     let bytes = encoded(&deposit(&envelope));
@@ -81,6 +93,9 @@ fn the_bytes_of_the_frames_are_these() {
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
     assert_eq!(hex(&encoded(&ClientFrame::Ping { nonce: 7 })), "82068107");
     assert_eq!(hex(&encoded(&ClientFrame::RequestCredentials { req: 2 })), "82058102");
+    let kept = ClientFrame::KeepCredentials { username: "1:a", password: "b" };
+    assert_eq!(hex(&encoded(&kept)), "8207826331 3a616162".replace(' ', ""));
+    assert_eq!(hex(&encoded(&ClientFrame::Leave)), "820880");
     let mut bytes = Vec::new();
     NodeFrame::Refused { req: 2, reason: Reason::Conflict, retry_s: 0, next: 9 }.encode(&mut bytes);
     assert_eq!(hex(&bytes), "8206840206 0009".replace(' ', ""));
@@ -108,7 +123,7 @@ fn a_head_and_an_envelope_are_a_delivery() {
 }
 
 fn frames() -> impl Strategy<Value = (u8, u32, [u8; 32], Option<u64>, u32, u64, usize)> {
-    (0_u8..7, any::<u32>(), any::<[u8; 32]>(), any::<Option<u64>>(), any::<u32>(), any::<u64>(), 1_usize..=16)
+    (0_u8..9, any::<u32>(), any::<[u8; 32]>(), any::<Option<u64>>(), any::<u32>(), any::<u64>(), 1_usize..=16)
 }
 
 proptest! {
@@ -131,6 +146,8 @@ proptest! {
             3 => ClientFrame::Append { req, address, expected, ttl_s, envelope: &envelope },
             4 => ClientFrame::Acknowledge { address, seq },
             5 => ClientFrame::RequestCredentials { req },
+            6 => ClientFrame::KeepCredentials { username: &"n".repeat(blocks), password: "word" },
+            7 => ClientFrame::Leave,
             _ => ClientFrame::Ping { nonce: req },
         };
         let bytes = encoded(&frame);

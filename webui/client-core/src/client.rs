@@ -254,6 +254,7 @@ impl Client {
 
     fn leave(&mut self, now: Instant, wall: UnixMillis) {
         self.say_goodbye(now, wall);
+        self.hub.send(&wire::ClientFrame::Leave);
         self.hub.left = true;
         self.hub.link.end();
         for peer in self.directory.ids() {

@@ -160,6 +160,16 @@ impl Hub {
         }
     }
 
+    /// Goes on in a new session with the credentials of the one before, whose connection was lost, and has them
+    /// renewed; if they have ended meanwhile, what comes are new ones.
+    pub(crate) fn keep_credentials(&mut self, now: Instant) {
+        if let Turn::Have(TurnServer { username, password, .. }) = self.turn.clone() {
+            let (username, password) = (username.expose(), password.expose());
+            self.send(&ClientFrame::KeepCredentials { username, password });
+            self.ask_for_credentials(now);
+        }
+    }
+
     /// Asks for TURN credentials.
     pub(crate) fn ask_for_credentials(&mut self, now: Instant) {
         let req = self.link.request(Request::Credentials, now);

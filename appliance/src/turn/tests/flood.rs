@@ -1,19 +1,15 @@
 //! One who floods and one who does not, at the same socket of the server.
 
 use relay_core::turn::{Account, Credentials};
-use stun_types::attribute::{AttributeWrite, Nonce, Realm, Username};
-use stun_types::message::{
-    IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageClass, MessageWrite as _,
-    MessageWriteExt as _, MessageWriteVec, Method,
-};
+use stun_types::attribute::AttributeWrite;
 use turn_types::attribute::{ChannelNumber, RequestedTransport, XorPeerAddress};
 use turn_types::message::{ALLOCATE, CHANNEL_BIND};
 
+use super::client::{Client, PATIENCE};
 use super::*;
 
 const SECRET: &[u8] = b"a secret of tests";
 const CHANNEL: u16 = 0x4000;
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A client with an allocation, and the peer that it sends to.
 struct Flow {
@@ -23,12 +19,6 @@ struct Flow {
 
 impl Flow {
     fn new(server: SocketAddr) -> Self {
-        let [client, peer] = [(), ()].map(|()| {
-            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-            socket.set_read_timeout(Some(PATIENCE)).unwrap();
-            socket
-        });
-        client.connect(server).unwrap();
         let account = Account::random(&mut rand_core::OsRng);
         let login = Credentials::new(CredentialSecret::from_bytes(SECRET)).mint(
             &account,
@@ -36,43 +26,18 @@ impl Flow {
             Clocks::new(None).wall().now,
             &mut rand_core::OsRng,
         );
-        let ask = |method: Method, attributes: &dyn Fn(u128) -> Vec<Box<dyn AttributeWrite>>| {
-            let mut challenge = None;
-            for _ in 0..2 {
-                let mut message = Message::builder_request(method, MessageWriteVec::new());
-                for attribute in attributes(message.transaction_id().into()) {
-                    message.add_attribute(attribute.as_ref()).unwrap();
-                }
-                if let Some((realm, nonce)) = challenge.take() {
-                    message.add_attribute(&Username::new(&login.username).unwrap()).unwrap();
-                    let key = LongTermKeyCredentials::new(
-                        login.username.clone(),
-                        login.password.clone(),
-                        String::clone(&realm),
-                    );
-                    message.add_attribute(&Realm::new(&realm).unwrap()).unwrap();
-                    message.add_attribute(&Nonce::new(&String::clone(&nonce)).unwrap()).unwrap();
-                    message.add_message_integrity(&key.into(), IntegrityAlgorithm::Sha1).unwrap();
-                }
-                client.send(&message.finish()).unwrap();
-                let mut buffer = [0; 1500];
-                let length = client.recv(&mut buffer).unwrap();
-                let answer = Message::from_bytes(&buffer[..length]).unwrap();
-                if answer.has_class(MessageClass::Success) {
-                    return;
-                }
-                let realm = answer.attribute::<Realm>().unwrap().realm().to_owned();
-                challenge = Some((realm, answer.attribute::<Nonce>().unwrap().nonce().to_owned()));
-            }
-            panic!("refused");
-        };
-        ask(ALLOCATE, &|_| vec![Box::new(RequestedTransport::new(RequestedTransport::UDP))]);
+        let client = Client::new(server, &login.username, &login.password);
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        peer.set_read_timeout(Some(PATIENCE)).unwrap();
+        let udp = || RequestedTransport::new(RequestedTransport::UDP);
+        client.ask(ALLOCATE, &|_| vec![Box::new(udp())]).unwrap();
         let address = peer.local_addr().unwrap();
-        ask(CHANNEL_BIND, &|transaction| {
+        let bind = |transaction: u128| -> Vec<Box<dyn AttributeWrite>> {
             let peer = XorPeerAddress::new(address, transaction.into());
             vec![Box::new(ChannelNumber::new(CHANNEL)), Box::new(peer)]
-        });
-        Self { client, peer }
+        };
+        client.ask(CHANNEL_BIND, &bind).unwrap();
+        Self { client: client.socket, peer }
     }
 
     /// Sends ChannelData of so many bytes, which all say `mark`.

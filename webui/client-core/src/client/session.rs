@@ -126,6 +126,7 @@ impl Client {
                 self.with_conversation(peer, |conversation, _, hub| conversation.handle_node_lost(hub, now));
             }
         }
+        self.hub.keep_credentials(now);
         self.subscribe(Request::Inbox, &session, now);
         self.subscribe(Request::Directory, &session, now);
         if lost || self.hub.deadlines.get(&Timer::Publish).is_none_or(|at| at <= now) {

@@ -35,13 +35,34 @@ impl Fixture {
         let now = Instant::from_millis(1);
         let client = Client::new(&config, [2; 32], now, WALL).unwrap();
         let mut fixture = Self { client, now, rng: ChaCha20Rng::from_seed([3; 32]) };
-        fixture.client.handle_link(LinkEvent::Up, now, WALL);
-        let limits = Limits { envelope: 65536, ttl_s: 3600, idle_s: 90, subscriptions: 8 };
-        let challenge = Challenge([4; 32]);
-        fixture.frame(&NodeFrame::Welcome { instance: [5; 16], challenge, turn_port: 0, limits });
+        fixture.greet([5; 16]);
         fixture.frame(&NodeFrame::Subscribed { req: 1, next: 0 });
         fixture.events();
         fixture
+    }
+
+    /// A new session begins, at a node that remembers or at another one.
+    fn greet(&mut self, instance: [u8; 16]) {
+        self.client.handle_link(LinkEvent::Up, self.now, WALL);
+        let limits = Limits { envelope: 65536, ttl_s: 3600, idle_s: 90, subscriptions: 8 };
+        let challenge = Challenge([4; 32]);
+        self.frame(&NodeFrame::Welcome { instance, challenge, turn_port: 3478, limits });
+    }
+
+    /// What is said of credentials, in order; the number of a request beside it.
+    fn said_of_credentials(&mut self) -> Vec<(&'static str, u32)> {
+        let said = core::iter::from_fn(|| self.client.poll_transmit());
+        said.filter_map(|transmit| {
+            let Transmit::Node(bytes) = transmit else { return None };
+            let frame = wire::ClientFrame::decode(&bytes).unwrap();
+            if let wire::ClientFrame::RequestCredentials { req } = frame {
+                return Some(("request", req));
+            }
+            let kept = wire::ClientFrame::KeepCredentials { username: "name", password: "word" };
+            let known = [("keep", kept), ("leave", wire::ClientFrame::Leave)];
+            known.iter().find(|(_, known)| *known == frame).map(|(name, _)| (*name, 0))
+        })
+        .collect()
     }
 
     fn frame(&mut self, frame: &NodeFrame<'_>) {
@@ -197,6 +218,25 @@ fn groups_with_one_peer_are_bounded() {
     }
     assert_eq!(ana.client.hub.by_group.len(), crate::group::MAX_GROUPS);
     assert_eq!(messages(&ana.events()), crate::group::MAX_GROUPS);
+}
+
+#[test]
+fn a_client_shows_what_it_was_given_in_its_next_session_and_says_when_it_leaves() {
+    let mut ana = Fixture::new();
+    ana.client.hub.ask_for_credentials(ana.now);
+    let [("request", req)] = *ana.said_of_credentials() else { panic!() };
+    let given = NodeFrame::Credentials { req, username: "name", password: "word", ttl_s: 3600 };
+    ana.frame(&given);
+    ana.greet([5; 16]);
+    let said = ana.said_of_credentials();
+    let [("keep", 0), ("request", req)] = *said else { panic!("{said:?}") };
+    ana.frame(&NodeFrame::Credentials { req, username: "name", password: "word", ttl_s: 3600 });
+    assert!(ana.events().iter().any(|event| matches!(event, Event::TurnRenewed(_))));
+    // Another node knows nothing of what this one gave.
+    ana.greet([6; 16]);
+    assert_eq!(ana.said_of_credentials(), []);
+    ana.client.handle_command(Command::Leave, ana.now, WALL).unwrap();
+    assert_eq!(ana.said_of_credentials(), [("leave", 0)]);
 }
 
 #[test]

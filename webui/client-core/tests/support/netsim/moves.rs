@@ -162,6 +162,8 @@ impl World {
                         self.pull(phone);
                     }
                 }
+                // What comes of it is between the daemon and its TURN.
+                mailbox::Event::CredentialsShown { .. } | mailbox::Event::Left(_) => {}
                 mailbox::Event::Close { session, .. } => {
                     if let Some(phone) = self.phone_of(session) {
                         self.pull(phone);
