@@ -24,11 +24,17 @@ pub struct File {
 /// Hexadecimal digits of the content hash that the build puts into names: `page-0123456789abcdef.js`.
 const HASH_DIGITS: usize = 16;
 
-/// The file of that name; the page itself for the empty name.
+/// The file of that name; a page also by its name alone, the first one by none.
 #[must_use]
 pub fn find(path: &str) -> Option<&'static File> {
     let name = path.strip_prefix('/').unwrap_or(path);
-    let name = if name.is_empty() { "index.html" } else { name };
+    match name {
+        "" => named("index.html"),
+        name => named(name).or_else(|| named(&format!("{name}.html"))),
+    }
+}
+
+fn named(name: &str) -> Option<&'static File> {
     FILES.binary_search_by(|file| file.name.cmp(name)).ok().and_then(|at| FILES.get(at))
 }
 
@@ -133,5 +139,16 @@ mod tests {
             assert_eq!(find(&format!("/{}", file.name)).map(|found| found.name), Some(file.name));
         }
         assert!(find("/../Cargo.toml").is_none());
+    }
+
+    #[test]
+    fn a_page_is_found_by_its_name_alone() {
+        for page in FILES.iter().filter_map(|file| file.name.strip_suffix(".html")) {
+            assert_eq!(
+                find(&format!("/{page}")).map(|found| media_type(found.name)),
+                Some("text/html; charset=utf-8")
+            );
+        }
+        assert_eq!(find("/").map(|found| found.name), find("/index").map(|found| found.name));
     }
 }

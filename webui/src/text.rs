@@ -17,6 +17,8 @@ pub const NAME: &str = "Bulle";
 /// What it is.
 pub const TAGLINE: &str =
     "Write to the people around you. No Internet, no account, and only they can read it.";
+/// Leads to the page that tests what works on this device.
+pub const TEST_PHONE: &str = "Test this phone";
 /// Closes a notice or a panel.
 pub const CLOSE: &str = "Close";
 

@@ -32,6 +32,12 @@ export const pages = {
       await ada.page.goto(`http://${BOX_NAME}:${HTTP_PORT}/`);
       await look(ada, 'unencrypted');
     });
+    await t.step('the page that tests a phone, and by keyboard', async () => {
+      await ada.page.goto(`${ORIGIN}/check`);
+      await ada.shown('[data-testid="check-again"][aria-disabled="false"]', 90_000);
+      await look(ada, 'check');
+      for (const id of ['check-microphone', 'check-again', 'check-copy']) await tabTo(ada, id);
+    });
     await t.step('the join page without a link', async () => {
       await ada.page.goto(`${ORIGIN}/`);
       await ada.shown('[data-testid="join-link"]');

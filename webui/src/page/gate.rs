@@ -82,6 +82,7 @@ fn frame(content: impl IntoView + 'static) -> impl IntoView {
             html::p().attr("class", "tagline").child(text::TAGLINE),
         )),
         content.into_any(),
+        parts::test_link(),
     ))
 }
 

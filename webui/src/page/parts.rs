@@ -26,6 +26,13 @@ pub(super) mod icon {
     pub(in crate::page) const COPY: &str = "M9 9h11v11H9zM5 15H4V4h11v1";
 }
 
+/// Leads to the page that tests this device, beside this one: the page would be forgotten.
+pub(super) fn test_link() -> impl IntoView {
+    html::p()
+        .attr("class", "foot")
+        .child(html::a().attr("href", "/check").attr("target", "_blank").child(text::TEST_PHONE))
+}
+
 /// A picture beside a word; it says nothing that the word does not say.
 pub(super) fn picture(
     path: impl Fn() -> &'static str + Send + 'static,

@@ -233,6 +233,7 @@ fn farewell(ui: Ui) -> impl IntoView {
     let button = |class| html::button().attr("type", "button").attr("class", class);
     html::div().attr("class", "farewell stack").child((
         html::p().attr("class", "soft").child(text::FORGETS),
+        parts::test_link(),
         move || {
             if asked.get() {
                 parts::focus_soon("leave-sure");
