@@ -58,9 +58,9 @@ impl<R: RngCore + CryptoRng> Server<R> {
         } else {
             match message.method() {
                 Method::Allocate => self.allocate(request, authenticated, wall),
-                Method::Refresh => self.refresh(request, &authenticated),
-                Method::CreatePermission => self.create_permission(request, &authenticated),
-                Method::ChannelBind => self.channel_bind(request, &authenticated),
+                Method::Refresh => self.of_own(request, &authenticated, Self::refresh),
+                Method::CreatePermission => self.of_own(request, &authenticated, Self::create_permission),
+                Method::ChannelBind => self.of_own(request, &authenticated, Self::channel_bind),
                 // The caller passes on these four.
                 Method::Binding | Method::Send | Method::Data | Method::Other(_) => Err(Refusal::BadRequest),
             }
@@ -183,13 +183,8 @@ impl<R: RngCore + CryptoRng> Server<R> {
     }
 
     /// RFC 8656, section 8.2.
-    fn refresh(
-        &mut self,
-        request: Request<'_>,
-        authenticated: &Authenticated,
-    ) -> Result<Option<Reply>, Refusal> {
+    fn refresh(&mut self, request: Request<'_>, id: AllocationId) -> Result<Reply, Refusal> {
         let Request { message, now, .. } = request;
-        let id = self.own_allocation(request, authenticated)?;
         let family = message.get::<RequestedAddressFamily>()?.map(|one| Family::from_wire(one.family()));
         let delete = message.get::<Lifetime>()?.is_some_and(|lifetime| lifetime.seconds() == 0);
         let lifetime = granted_lifetime(message)?;
@@ -210,17 +205,12 @@ impl<R: RngCore + CryptoRng> Server<R> {
         };
         let mut reply = Reply::success(message);
         reply.add(&Lifetime::new(u32::try_from(granted.as_secs()).unwrap_or(u32::MAX)));
-        Ok(Some(reply))
+        Ok(reply)
     }
 
     /// RFC 8656, section 10.2.
-    fn create_permission(
-        &mut self,
-        request: Request<'_>,
-        authenticated: &Authenticated,
-    ) -> Result<Option<Reply>, Refusal> {
+    fn create_permission(&mut self, request: Request<'_>, id: AllocationId) -> Result<Reply, Refusal> {
         let Request { message, now, .. } = request;
-        let id = self.own_allocation(request, authenticated)?;
         let allocation = self.allocation(id).ok_or(Refusal::AllocationMismatch)?;
         let mut peers = Vec::new();
         for peer in message.get_all::<XorPeerAddress>() {
@@ -245,17 +235,12 @@ impl<R: RngCore + CryptoRng> Server<R> {
             allocation.permit(peer, reach, now);
         }
         self.reset_deadline(id);
-        Ok(Some(Reply::success(message)))
+        Ok(Reply::success(message))
     }
 
     /// RFC 8656, section 12.2.
-    fn channel_bind(
-        &mut self,
-        request: Request<'_>,
-        authenticated: &Authenticated,
-    ) -> Result<Option<Reply>, Refusal> {
+    fn channel_bind(&mut self, request: Request<'_>, id: AllocationId) -> Result<Reply, Refusal> {
         let Request { message, now, .. } = request;
-        let id = self.own_allocation(request, authenticated)?;
         let number = message.get::<ChannelNumberAttribute>()?.ok_or(Refusal::BadRequest)?;
         let number = ChannelNumber::new(number.channel()).ok_or(Refusal::BadRequest)?;
         let peer = message.get::<XorPeerAddress>()?.ok_or(Refusal::BadRequest)?;
@@ -277,7 +262,18 @@ impl<R: RngCore + CryptoRng> Server<R> {
         allocation.channels.bind(number, peer, now);
         allocation.permit(peer.ip(), reach, now);
         self.reset_deadline(id);
-        Ok(Some(Reply::success(message)))
+        Ok(Reply::success(message))
+    }
+
+    /// Carries out a request that is about the sender's own allocation.
+    fn of_own(
+        &mut self,
+        request: Request<'_>,
+        authenticated: &Authenticated,
+        carry_out: fn(&mut Self, Request<'_>, AllocationId) -> Result<Reply, Refusal>,
+    ) -> Result<Option<Reply>, Refusal> {
+        let id = self.own_allocation(request, authenticated)?;
+        carry_out(self, request, id).map(Some)
     }
 
     /// The allocation that the request is about, if it is the sender's own.
