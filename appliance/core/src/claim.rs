@@ -7,7 +7,7 @@
 //! Invariant: a box is claimed at most once, and no code is compared while its sender has to wait.
 
 use crate::bucket::Bucket;
-use base::{Instant, Private};
+use base::{Instant, Private, hex};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -54,7 +54,10 @@ impl ClaimHash {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (salt, hash) = text.split_once(':')?;
-        Some(Self { salt: unhex(salt)?, hash: unhex(hash)? })
+        let mut read = Self { salt: [0; 16], hash: [0; 32] };
+        hex::read(salt.as_bytes(), &mut read.salt)?;
+        hex::read(hash.as_bytes(), &mut read.hash)?;
+        Some(read)
     }
 
     /// Whether it is of that code; as quick when the first sign is wrong as when the last one is.
@@ -66,12 +69,9 @@ impl ClaimHash {
 
 impl fmt::Display for ClaimHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hex = |f: &mut fmt::Formatter<'_>, bytes: &[u8]| {
-            bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-        };
-        hex(f, &self.salt)?;
+        hex::write(f, self.salt)?;
         f.write_str(":")?;
-        hex(f, &self.hash)
+        hex::write(f, self.hash)
     }
 }
 
@@ -80,20 +80,6 @@ impl fmt::Debug for ClaimHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClaimHash(..)")
     }
-}
-
-fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    let digits = text.as_bytes();
-    if digits.len() != 2 * N {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = pair else { return None };
-        let value = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-        *byte = value(*high)? << 4 | value(*low)?;
-    }
-    Some(bytes)
 }
 
 /// A code as people may type it, in one form: capitals, without what separates its groups, and with the letters

@@ -1,11 +1,12 @@
 //! What every other crate stands on: time that is handed in, values that cannot be printed, deadlines in
-//! order, and a bounded arena of fixed blocks.
+//! order, a bounded arena of fixed blocks, and bytes as hexadecimal digits.
 //!
 //! Nothing here reads a clock, opens a socket or knows what a mailbox is.
 #![forbid(unsafe_code)]
 
 mod arena;
 mod deadlines;
+pub mod hex;
 mod private;
 mod time;
 

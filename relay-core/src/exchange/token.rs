@@ -5,6 +5,7 @@
 
 use core::fmt;
 
+use base::hex;
 use rand_core::{CryptoRng, RngCore};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -39,8 +40,8 @@ impl Token {
         }
         let (place, secret) = digits.split_at_checked(2 * PLACE)?;
         let mut token = Self { place: Place([0; PLACE]), secret: Zeroizing::new([0; SECRET]) };
-        unhex(place, &mut token.place.0)?;
-        unhex(secret, &mut *token.secret)?;
+        hex::read(place, &mut token.place.0)?;
+        hex::read(secret, &mut *token.secret)?;
         Some(token)
     }
 
@@ -56,12 +57,11 @@ impl Token {
 
     /// What the client shows: small hexadecimal digits.
     pub fn expose(&self) -> Zeroizing<Vec<u8>> {
-        let bytes = self.place.0.iter().chain(self.secret.iter());
-        let mut digits = Zeroizing::new(Vec::with_capacity(2 * (PLACE + SECRET)));
-        for byte in bytes {
-            digits.extend([digit(byte >> 4), digit(byte & 15)]);
-        }
-        digits
+        // As long as it gets, so that no part of it is left behind where it was shorter.
+        let mut digits = String::with_capacity(2 * (PLACE + SECRET));
+        // A text takes every digit.
+        let _ = hex::write(&mut digits, self.place.0.iter().chain(self.secret.iter()).copied());
+        Zeroizing::new(digits.into_bytes())
     }
 }
 
@@ -75,27 +75,6 @@ impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Place(..)")
     }
-}
-
-const fn digit(nibble: u8) -> u8 {
-    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
-}
-
-const fn value(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
-}
-
-/// Twice as many digits as bytes.
-fn unhex(digits: &[u8], bytes: &mut [u8]) -> Option<()> {
-    for (pair, byte) in digits.chunks_exact(2).zip(bytes) {
-        let &[high, low] = pair else { return None };
-        *byte = value(high)? << 4 | value(low)?;
-    }
-    Some(())
 }
 
 #[cfg(test)]
