@@ -12,7 +12,6 @@ mod dump;
 pub use dump::{Figures, Tables};
 
 use crate::hub::Hub;
-use crate::memory;
 use dump::Dump;
 use nix::unistd::geteuid;
 use relay_core::mailbox::Cause;
@@ -146,7 +145,7 @@ pub async fn panic(hub: &Arc<Hub>, orders: &mpsc::Sender<Order>) {
 pub async fn trim(hub: Arc<Hub>) {
     // Some do not say goodbye, and others come back at once: what there is then is given back.
     let _ = timeout(FAREWELL, hub.emptied()).await;
-    let _ = tokio::task::spawn_blocking(memory::trim).await;
+    let _ = tokio::task::spawn_blocking(move || hub.give_back()).await;
 }
 
 /// What the daemon has counted; `None` when it is about to end.

@@ -5,7 +5,7 @@
 //! Invariant: the lock is held for one verb of the mailbox at a time and never across an await.
 
 use crate::clocks::Clocks;
-use crate::memory::Arena;
+use crate::memory::{self, Arena};
 use crate::turn::Revoker;
 use base::Instant;
 use rand_core::OsRng;
@@ -179,6 +179,16 @@ impl Hub {
         let mut state = self.state();
         state.mailbox.handle_memory(memory);
         self.settle(&mut state);
+    }
+
+    /// Gives the memory of sessions that are gone back to the system.
+    pub fn give_back(&self) {
+        {
+            let mut state = self.state();
+            state.mailbox.shrink();
+            state.seats.shrink_to_fit();
+        }
+        memory::trim();
     }
 
     /// What is held of the first `most` sessions that follow `after`.

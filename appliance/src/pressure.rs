@@ -1,4 +1,4 @@
-//! Looks how much memory the machine has left, once a second, and tells the mailbox.
+//! Looks how much memory the machine has left, once a second, and tells the mailbox; gives back what a crowd has used.
 //!
 //! `appliance_core::memory` judges; this reads the files of the kernel.
 
@@ -6,7 +6,7 @@ use crate::clocks::Clocks;
 use crate::control;
 use crate::files;
 use crate::hub::Hub;
-use appliance_core::memory::{Level, Room, Watch, groups};
+use appliance_core::memory::{Ebb, Level, Room, Watch, groups};
 use relay_core::mailbox::Memory;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,10 +29,15 @@ pub async fn watch(hub: Arc<Hub>, clocks: Arc<Clocks>) {
     let groups = limited_groups();
     let mut watch = Watch::default();
     let mut level = Level::Enough;
+    let mut ebb = Ebb::default();
     let mut beat = tokio::time::interval(EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         beat.tick().await;
+        if ebb.handle_sessions(hub.sessions()) {
+            let hub = Arc::clone(&hub);
+            tokio::task::spawn_blocking(move || hub.give_back());
+        }
         let rooms: Vec<Room> =
             machine().into_iter().chain(groups.iter().filter_map(|dir| group(dir))).collect();
         let before = std::mem::replace(&mut level, watch.handle_rooms(&rooms, clocks.now()));

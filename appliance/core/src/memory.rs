@@ -96,6 +96,31 @@ impl Watch {
     }
 }
 
+/// Sessions whose going is worth looking at what they leave: some 60 KiB each.
+const FEW: usize = 64;
+
+/// Notices that a crowd has gone, after which the heap holds much that nobody uses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ebb {
+    /// The most at a time since the last ebb.
+    most: usize,
+    before: usize,
+}
+
+impl Ebb {
+    /// So many sessions are open. Says whether half of them have gone since the last time that it did, and no more
+    /// are going at the moment.
+    pub fn handle_sessions(&mut self, open: usize) -> bool {
+        let going = open < std::mem::replace(&mut self.before, open);
+        self.most = self.most.max(open);
+        let gone = open + FEW <= self.most && open <= self.most / 2;
+        if gone && !going {
+            self.most = open;
+        }
+        gone && !going
+    }
+}
+
 /// The paths below the mount of control groups that this process is in, itself first, from `/proc/self/cgroup`
 /// (cgroups(7)); the root of all has no limit.
 #[must_use]
@@ -198,5 +223,20 @@ mod tests {
         assert_eq!(watch.handle_rooms(&[room(4, 64)], at(128)), Level::Short);
         assert_eq!(watch.handle_rooms(&[], at(200)), Level::Short);
         assert_eq!(watch.handle_rooms(&[], at(210)), Level::Enough, "what is not known is not feared");
+    }
+
+    #[test]
+    fn a_crowd_that_has_gone_is_noticed_once_and_a_few_are_none() {
+        let mut ebb = Ebb::default();
+        let noticed = |ebb: &mut Ebb, sessions: &[usize]| {
+            sessions.iter().map(|open| ebb.handle_sessions(*open)).collect::<Vec<_>>()
+        };
+        assert_eq!(noticed(&mut ebb, &[0, 0, 900, 1000, 700, 500]), [false; 6], "it is still going");
+        assert_eq!(noticed(&mut ebb, &[300, 300, 300]), [false, true, false]);
+        assert_eq!(noticed(&mut ebb, &[150, 151, 151]), [false, false, false], "not half, then more again");
+        assert_eq!(noticed(&mut ebb, &[150, 100, 100]), [false, false, true]);
+        assert_eq!(noticed(&mut ebb, &[40, 40, 0, 0]), [false, false, false, true]);
+        assert_eq!(noticed(&mut ebb, &[63, 0, 0, 0]), [false; 4], "a few leave little");
+        assert_eq!(noticed(&mut ebb, &[64, 0, 0, 0]), [false, false, true, false]);
     }
 }

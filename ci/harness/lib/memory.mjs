@@ -1,10 +1,15 @@
-// Looks for words in the memory of a process, in the way of somebody who has taken the machine.
+// The memory of a process: how much it is, and what words are in it, in the way of somebody who has taken the machine.
 //
 // The daemon forbids debuggers; root with every capability may look all the same, and the harness is that.
 
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 
 const PIECE = 4 << 20;
+
+// The memory that a process has at the moment.
+export function residentKib(pid) {
+  return Number(/^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+}
 
 // Every form in which a text may stand in memory or in a file: as it is, as UTF-16, in hexadecimal
 // digits, and in base64 wherever it begins within a group of three bytes.

@@ -5,6 +5,7 @@ import * as faults from './faults.mjs';
 import * as refused from './refused.mjs';
 import * as crowd from './crowd.mjs';
 import * as pages from './pages.mjs';
+import * as check from './check.mjs';
 import * as sealed from './sealed.mjs';
 import * as native from './native.mjs';
 import * as blind from './blind.mjs';
@@ -31,6 +32,7 @@ export const scenarios = {
   'box-restarted-thrice': faults.boxRestartedThrice,
   'ten-phones': crowd.tenPhones,
   pages: pages.pages,
+  'test-phone': check.testPhone,
   'no-route-out': sealed.noRouteOut,
   'untrusted-authority': sealed.untrustedAuthority,
   blind: blind.blind,
@@ -41,6 +43,8 @@ export const scenarios = {
   'turn-interop': native.turnInterop,
   'box-controller': native.controllerInterop,
   'phones-200': native.phones200,
+  'crowd-10000': native.crowd10000,
+  'killed-thrice': native.killedThrice,
   'box-wifi-join': box.wifiJoin,
   'box-lan': box.lan,
   'box-radio': boxRadio.radio,

@@ -5,11 +5,12 @@
 //! `.local` candidates) is tested with browsers; here the other implementation is `str0m`.
 //!
 //! [`rtc`] and [`relay`] are machines without sockets, [`phone`] moves their bytes, [`fleet`] sets phones against
-//! each other and counts.
+//! each other and counts. [`crowd`] is as many sessions as there can be, which do nothing.
 #![forbid(unsafe_code)]
 
 pub mod clock;
 pub mod conversation;
+pub mod crowd;
 pub mod fleet;
 pub mod phone;
 pub mod relay;

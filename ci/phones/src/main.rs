@@ -10,8 +10,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use client_core::Path;
+use phones::crowd;
 use phones::fleet::{self, HalfPair, Options, Phase};
-use phones::session::Transport;
+use phones::session::{Node, Transport};
 use serde_json::Value;
 use wire::JoinLink;
 
@@ -42,6 +43,9 @@ struct Arguments {
     /// Which of the two, 0 or 1; the other process says the other number
     #[arg(long, value_name = "0|1", requires = "invitation", value_parser = clap::value_parser!(u8).range(0..2))]
     half: Option<u8>,
+    /// Open so many sessions at once instead, each until it is let in, and end them when all are open and answer
+    #[arg(long, value_name = "N", conflicts_with_all = ["count", "bubble", "invitation", "messages", "path", "json"])]
+    crowd: Option<usize>,
     /// Messages that each phone writes
     #[arg(long, default_value_t = 5)]
     messages: u32,
@@ -92,6 +96,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<bool> {
+    if let Some(count) = arguments.crowd {
+        return come(&arguments, count);
+    }
     let half = match (&arguments.invitation, arguments.half) {
         (Some(link), Some(index)) => {
             let link = JoinLink::parse(link).context("--invitation is no join link")?;
@@ -136,6 +143,16 @@ fn run(arguments: Arguments) -> Result<bool> {
         eprintln!("{line}");
     }
     Ok(account.is_good())
+}
+
+fn come(arguments: &Arguments, count: usize) -> Result<bool> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let came = runtime.block_on(async {
+        let node = Node::new(&arguments.url, &arguments.ca, arguments.connect).await?;
+        crowd::run(&node, count, Duration::from_secs(arguments.seconds_limit)).await
+    })?;
+    println!("sessions {}\ntries {}\nseconds {:.1}", came.sessions, came.tries, came.after.as_secs_f64());
+    Ok(true)
 }
 
 /// One line for each figure.

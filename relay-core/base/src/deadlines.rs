@@ -56,6 +56,11 @@ impl<K: Copy + Eq + Hash + Ord> Deadlines<K> {
         Some(key)
     }
 
+    /// Gives back the room of keys that are gone.
+    pub fn shrink(&mut self) {
+        self.by_key.shrink_to_fit();
+    }
+
     /// How many keys have a deadline.
     pub fn len(&self) -> usize {
         self.by_key.len()

@@ -196,6 +196,12 @@ impl<S: Storage, R: RngCore + CryptoRng> Mailbox<S, R> {
         }
     }
 
+    /// Gives back the room of sessions that are gone.
+    pub fn shrink(&mut self) {
+        self.idle.shrink();
+        self.events.shrink_to_fit();
+    }
+
     /// What is held, and what happened.
     pub fn counters(&self) -> Counters {
         let small = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
