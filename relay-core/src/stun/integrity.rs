@@ -1,5 +1,5 @@
-//! MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256 (RFC 8489, sections 14.5 and 14.6) and the long-term key
-//! (section 18.5.1).
+//! MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256 (RFC 8489, sections 14.5 and 14.6), the long-term key
+//! (section 18.5.1) and the short-term one (section 9.1), which ICE uses.
 //!
 //! Done here and not by the codec, so that the key is wiped and can reach no log.
 
@@ -31,7 +31,7 @@ impl HashAlgorithm {
     }
 }
 
-/// The key of a long-term credential: MD5 or SHA-256 of `username:realm:password`.
+/// The key of a credential. Of a long-term one: MD5 or SHA-256 of `username:realm:password`.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct IntegrityKey {
     bytes: [u8; 32],
@@ -53,6 +53,11 @@ impl IntegrityKey {
     /// For a client that chose SHA-256 as its PASSWORD-ALGORITHM.
     pub fn sha256(username: &str, realm: &str, password: &str) -> Self {
         Self::new(&long_term::<Sha256>(username, realm, password))
+    }
+
+    /// Of a short-term credential: its password, of the one length that ours have.
+    pub fn short_term(password: &[u8; 32]) -> Self {
+        Self::new(password)
     }
 
     /// Computes the value over `covered`, which is the message from its header up to the integrity attribute.
