@@ -18,6 +18,8 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 /// The command line or the settings are wrong.
 pub const EXIT_USAGE: u8 = 2;
@@ -67,6 +69,9 @@ enum Command {
         /// The file ca.crt of the state directory, to show its fingerprint too
         #[arg(long)]
         ca: Option<PathBuf>,
+        /// The file peer.pem of the state directory: phones then know the box where WebSockets are refused
+        #[arg(long)]
+        peer: Option<PathBuf>,
     },
     /// Shows all that the relay on this machine holds; for root, and for the user that runs it
     Dump {
@@ -116,6 +121,9 @@ struct ServeArgs {
     /// Where STUN and TURN answer (`turn.listen`)
     #[arg(long, value_name = "ADDRESS:PORT")]
     turn: Vec<SocketAddr>,
+    /// Where sessions over WebRTC are carried (`webrtc.listen`)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    webrtc: Vec<SocketAddr>,
 }
 
 /// Which daemon is meant.
@@ -142,10 +150,10 @@ pub fn main() -> ExitCode {
         }
         Command::CheckConfig { file, site: false } => check_config(&file),
         Command::CheckConfig { file, site: true } => check_site(&file),
-        Command::Invite { url, ca } => {
+        Command::Invite { url, ca, peer } => {
             let mut out = io::stdout().lock();
             let colours = out.is_terminal();
-            invite::invite(&url, ca.as_deref(), &mut out, colours)
+            invite::invite(&url, ca.as_deref(), peer.as_deref(), &mut out, colours)
                 .map_err(|error| Failure::new(EXIT_USAGE, error))
         }
         Command::Dump { which, bytes } => ask(which, if bytes { "dump bytes" } else { "dump" }),
@@ -160,6 +168,9 @@ pub fn main() -> ExitCode {
         }
     }
 }
+
+/// Where our own events come from.
+const OURS: [&str; 4] = ["appliance", "bulle", "relay_core", "base"];
 
 struct Failure {
     code: u8,
@@ -197,6 +208,7 @@ fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
     typed.https = given(&args.https).or(typed.https);
     typed.redirect = given(&args.http).or(typed.redirect);
     typed.turn_listen = given(&args.turn).or(typed.turn_listen);
+    typed.webrtc_listen = given(&args.webrtc).or(typed.webrtc_listen);
     typed.state_dir = args.state.clone().or(typed.state_dir);
     Ok(typed.resolve(&host::facts()))
 }
@@ -273,6 +285,9 @@ fn log(level: LogLevel) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
+    // What others log may name addresses, at levels that are theirs.
+    let ours = OURS.iter().fold(Targets::new(), |all, name| all.with_target(*name, level));
     let subscriber = tracing_subscriber::fmt().with_max_level(level).with_target(false).with_ansi(false);
-    let _ = tracing::subscriber::set_global_default(subscriber.with_writer(io::stderr).finish());
+    let subscriber = subscriber.with_writer(io::stderr).finish().with(ours);
+    let _ = tracing::subscriber::set_global_default(subscriber);
 }

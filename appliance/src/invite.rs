@@ -9,8 +9,12 @@ use rand_core::{OsRng, RngCore};
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use wire::{BubbleSecret, JoinLink};
+use wire::{BubbleSecret, Invite, JoinLink, Pin};
 use zeroize::Zeroizing;
+
+/// How each of the files is given.
+const CA: &str = "ca.crt of the state directory with --ca";
+const PEER: &str = "peer.pem of the state directory with --peer";
 
 /// Why no invitation was made.
 #[derive(Debug)]
@@ -18,10 +22,12 @@ use zeroize::Zeroizing;
 pub enum InviteError {
     /// Not the address of a page.
     Url,
-    /// The certificate cannot be read.
-    Ca {
+    /// A certificate cannot be read.
+    Certificate {
         /// Which file.
         file: PathBuf,
+        /// Where one is to be found, and how it is given.
+        wanted: &'static str,
         /// What the system said; `None` when it holds no certificate.
         source: Option<io::Error>,
     },
@@ -35,12 +41,12 @@ impl fmt::Display for InviteError {
             Self::Url => f.write_str(
                 "--url must be the address of the page, as `bulle serve` prints it: https://bulle.local:8443/",
             ),
-            Self::Ca { file, source: Some(source) } => write!(f, "cannot read {}: {source}", file.display()),
-            Self::Ca { file, source: None } => write!(
-                f,
-                "{} holds no certificate; give the file ca.crt of the state directory with --ca",
-                file.display()
-            ),
+            Self::Certificate { file, source: Some(source), .. } => {
+                write!(f, "cannot read {}: {source}", file.display())
+            }
+            Self::Certificate { file, wanted, source: None } => {
+                write!(f, "{} holds no certificate; give the file {wanted}", file.display())
+            }
             Self::Output(source) => write!(f, "cannot write the invitation: {source}"),
         }
     }
@@ -48,24 +54,33 @@ impl fmt::Display for InviteError {
 
 impl std::error::Error for InviteError {}
 
-/// The join link of a bubble at `page`, an address as the card shows it.
+/// The join link of a bubble at `page`, an address as the card shows it; `peer` is of the certificate that the box
+/// shows as a WebRTC peer.
 #[must_use]
-pub fn link(page: &str, secret: &[u8; 32]) -> Zeroizing<String> {
-    let link = JoinLink { page: page.to_owned().into(), secret: BubbleSecret::from_random(*secret) };
-    Zeroizing::new(link.to_link())
+pub fn link(page: &str, secret: &[u8; 32], peer: Option<Fingerprint>) -> Zeroizing<String> {
+    let pin = peer.map(|fingerprint| Pin(fingerprint.0));
+    let invite = Invite { secret: BubbleSecret::from_random(*secret), pin };
+    Zeroizing::new(JoinLink { page: page.to_owned().into(), invite }.to_link())
 }
 
 /// Makes an invitation to the bubble at `url` and writes it for a person to use; `colours` for a terminal.
 ///
 /// # Errors
 /// When the address or the certificate is wrong.
-pub fn invite(url: &str, ca: Option<&Path>, out: &mut impl Write, colours: bool) -> Result<(), InviteError> {
+pub fn invite(
+    url: &str,
+    ca: Option<&Path>,
+    peer: Option<&Path>,
+    out: &mut impl Write,
+    colours: bool,
+) -> Result<(), InviteError> {
     let page = page(url).ok_or(InviteError::Url)?;
-    let fingerprint = ca.map(fingerprint).transpose()?;
+    let peer = peer.map(|file| fingerprint(file, PEER)).transpose()?;
+    let ca = ca.map(|file| fingerprint(file, CA)).transpose()?;
     let mut secret = Zeroizing::new([0; 32]);
     OsRng.fill_bytes(secret.as_mut());
-    let text = link(&page, &secret);
-    write(&text, fingerprint, out, colours).map_err(InviteError::Output)
+    let text = link(&page, &secret, peer);
+    write(&text, ca, out, colours).map_err(InviteError::Output)
 }
 
 fn write(
@@ -91,10 +106,10 @@ fn page(url: &str) -> Option<String> {
     Some(format!("https://{host}/"))
 }
 
-fn fingerprint(file: &Path) -> Result<Fingerprint, InviteError> {
-    let pem = std::fs::read(file)
-        .map_err(|source| InviteError::Ca { file: file.to_owned(), source: Some(source) })?;
-    Fingerprint::of_pem(&pem).ok_or_else(|| InviteError::Ca { file: file.to_owned(), source: None })
+fn fingerprint(file: &Path, wanted: &'static str) -> Result<Fingerprint, InviteError> {
+    let error = |source| InviteError::Certificate { file: file.to_owned(), wanted, source };
+    let pem = Zeroizing::new(std::fs::read(file).map_err(|source| error(Some(source)))?);
+    Fingerprint::of_pem(&pem).ok_or_else(|| error(None))
 }
 
 #[cfg(test)]
@@ -116,7 +131,7 @@ mod tests {
     #[test]
     fn an_invitation_holds_a_link_that_can_be_read_back() {
         let mut out = Vec::new();
-        invite("https://bulle.local:8443", None, &mut out, false).expect("an invitation");
+        invite("https://bulle.local:8443", None, None, &mut out, false).expect("an invitation");
         let text = String::from_utf8(out).expect("text");
         let link = text.split_whitespace().find(|word| word.starts_with("https://")).expect("a link");
         let read = JoinLink::parse(link).expect("a join link");
@@ -126,8 +141,8 @@ mod tests {
     #[test]
     fn two_invitations_have_different_secrets() {
         let (mut one, mut two) = (Vec::new(), Vec::new());
-        invite("https://a", None, &mut one, false).expect("an invitation");
-        invite("https://a", None, &mut two, false).expect("an invitation");
+        invite("https://a", None, None, &mut one, false).expect("an invitation");
+        invite("https://a", None, None, &mut two, false).expect("an invitation");
         assert_ne!(one, two);
     }
 }

@@ -96,6 +96,16 @@ fn render(figures: &Figures) -> String {
     page.line("bulle_info", &[("version", &VERSION)], 1);
     page.gauge("bulle_connections", "TCP connections", tables.connections as u64);
     page.gauge("bulle_sessions", "Sessions that are open", mailbox.sessions.into());
+    let carried = (tables.peers + tables.polls) as u64;
+    let carriers: [(Labels<'_>, u64); 3] = [
+        (&[("carrier", &"websocket")], u64::from(mailbox.sessions).saturating_sub(carried)),
+        (&[("carrier", &"data-channel")], tables.peers as u64),
+        (&[("carrier", &"requests")], tables.polls as u64),
+    ];
+    page.head("bulle_carried_sessions", "gauge", "Sessions by what carries them");
+    for (labels, count) in carriers {
+        page.line("bulle_carried_sessions", labels, rounded(count));
+    }
     page.gauge("bulle_subscriptions", "Mailboxes that sessions read", mailbox.subscriptions.into());
     page.gauge("bulle_mailboxes", "Mailboxes in being", mailbox.mailboxes.into());
     page.gauge("bulle_envelopes", "Envelopes that wait", mailbox.envelopes.into());

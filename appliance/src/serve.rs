@@ -16,6 +16,7 @@ use crate::http::page::{self, Page};
 use crate::hub::{Hub, TurnDesk};
 use crate::live::Live;
 use crate::memory::{self, Arena};
+use crate::session::peer::Peers;
 use crate::session::poll::Polls;
 use crate::state::{StateDir, StateError};
 use crate::tls::{self, TlsError};
@@ -111,6 +112,8 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
 
     let state = StateDir::open(&settings.state_dir).map_err(ServeError::State)?;
     let clocks = Arc::new(Clocks::new(state.read_clock()).believing(clock_signs(settings)));
+    // Before the authority: when that is complete, the controller of a box keeps all that is there.
+    let peer = tls::peer_certificate(&state).map_err(ServeError::Tls)?;
     let mut tls = tls::set_up(&state, live, &clocks).map_err(ServeError::Tls)?;
     let behind = clocks.wall().behind;
     if behind > 0 {
@@ -147,11 +150,15 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
     let (stop, stopped) = watch::channel(false);
     let limits = &settings.limits;
     let gate = Gate::new(limits.connections as usize, limits.connections_per_address as usize);
+    let peers =
+        Peers::start(Arc::clone(&hub), Arc::clone(live), &peer, limits.connections_per_address as usize);
+    let peers = peers.map_err(ServeError::Listen)?;
     let found = Found {
         https: &https,
         redirect: &redirect,
         metrics: &counted,
         services: &services,
+        peers: &peers,
         tls: &tls,
         state: &state,
     };
@@ -160,6 +167,7 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
     let polls = Polls::new(Arc::clone(&hub), limits.connections_per_address as usize);
     let pages = page::router(Page {
         hub: Arc::clone(&hub),
+        peers: Arc::clone(&peers),
         polls: Arc::clone(&polls),
         clocks: Arc::clone(&clocks),
         live: Arc::clone(live),
@@ -227,7 +235,10 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
                         mailbox: hub.counters(),
                         turn: turn.as_ref().map(TurnHandle::counters),
                         names: services.names_counted(),
-                        tables: services.tables(gate.count(), polls.count(), hub.turn_accounts()),
+                        tables: services.tables(
+                            (gate.count(), peers.count(), polls.count()),
+                            hub.turn_accounts(),
+                        ),
                     };
                     let _ = reply.send(figures);
                 }

@@ -3,23 +3,25 @@
 //!
 //! ```text
 //! websocket   GET  /session                       one connection, one message per frame
-//! poll        POST /session/open, send, poll, close   plain requests, where a WebSocket is refused
+//! peer        POST /session/peer                  a data channel over UDP, where a WebSocket is refused
+//! poll        POST /session/open, send, poll, close   plain requests, where there is no data channel either
 //! ```
 //!
-//! Both are drivers of one machine: each gives the frames that come to [`Session::handle_frame`], and writes what
+//! All are drivers of one machine: each gives the frames that come to [`Session::handle_frame`], and writes what
 //! [`Session::pull`] gives as soon as its client can take it. Here is what they share: who may open a session, how it
-//! is refused, and the limits that do not depend on the way. A third driver, the box as a WebRTC peer, would stand
-//! beside them.
+//! is refused, and the limits that do not depend on the way.
 //! Invariant: a session that breaks a limit is closed with a word, and no other session notices.
 
+pub mod peer;
 pub mod poll;
 pub mod websocket;
 
-use crate::http::headers;
+use crate::http::{Peer, headers};
 use crate::hub::{Hub, Session};
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,6 +82,25 @@ fn same_origin(request: &HeaderMap) -> Result<(), Refused> {
         ));
     }
     Ok(())
+}
+
+/// The same for a request that a page makes by `fetch`, and that it is a POST.
+fn is_own_post(request: &Request<Body>) -> Result<(), Refused> {
+    if request.method() != Method::POST {
+        let refused = Refused::new(StatusCode::METHOD_NOT_ALLOWED, "this takes POST\n");
+        return Err(refused.saying(&[("allow", "POST")]));
+    }
+    same_origin(request.headers())?;
+    if headers::is_fetched_from_elsewhere(request.headers()) {
+        return Err(Refused::new(StatusCode::FORBIDDEN, "a page from elsewhere cannot use a session here\n"));
+    }
+    Ok(())
+}
+
+/// For whom a request counts.
+fn source(request: &Request<Body>) -> IpAddr {
+    let peer = request.extensions().get::<Peer>().map(|peer| *peer.0.expose());
+    peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
 /// A new session, whichever way it will be carried.

@@ -6,7 +6,7 @@
 
 use crate::files;
 use appliance_core::firstboot::ServedFile;
-use appliance_core::pki::{PkiFile, Stored, Write};
+use appliance_core::pki::{PEER_FILE, PkiFile, Stored, Write};
 use base::UnixSeconds;
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -129,6 +129,22 @@ impl StateDir {
             let mode = if write.file.is_secret() { 0o600 } else { 0o644 };
             self.replace(write.file.name(), &write.contents, mode)
         })
+    }
+
+    /// By what phones know this box as a WebRTC peer, when that was kept.
+    ///
+    /// # Errors
+    /// When it exists and cannot be read.
+    pub fn read_peer(&self) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
+        self.read(PEER_FILE)
+    }
+
+    /// Keeps that.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_peer(&self, file: &[u8]) -> Result<(), StateError> {
+        self.replace(PEER_FILE, file, 0o600)
     }
 
     /// The time that this box last knew. A damaged file is as good as none: the build is the floor then.

@@ -14,7 +14,9 @@ use crate::live::Live;
 use crate::state::{StateDir, StateError};
 use appliance_core::clock;
 use appliance_core::names::DnsName;
-use appliance_core::pki::{self, CaInfo, Effect, Identity, Leaf, PkiError, Plan, Renewal};
+use appliance_core::pki::{
+    self, CaInfo, Effect, Identity, Leaf, PEER_FILE, PeerCertificate, PkiError, Plan, Renewal,
+};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
@@ -151,6 +153,26 @@ pub fn set_up(state: &StateDir, live: &Live, clocks: &Clocks) -> Result<Tls, Tls
         renewal,
         saved_clock: state.read_clock(),
     })
+}
+
+/// By what phones know this box as a WebRTC peer: what was kept, or a new one, which is kept from now on.
+///
+/// # Errors
+/// When it cannot be made, or the files cannot be used.
+pub fn peer_certificate(state: &StateDir) -> Result<PeerCertificate, TlsError> {
+    let kept = state.read_peer()?;
+    if let Some(kept) = &kept {
+        if let Some(certificate) = PeerCertificate::read(kept) {
+            return Ok(certificate);
+        }
+        warn!(
+            "the file {PEER_FILE} in the state directory is damaged, so it was made anew; invitations from before know \
+             another box, and whoever joins by them uses plain requests where a WebSocket is refused"
+        );
+    }
+    let (certificate, file) = PeerCertificate::generate().map_err(TlsError::Pki)?;
+    state.write_peer(&file)?;
+    Ok(certificate)
 }
 
 /// When [`handle_timeout`] should be called.

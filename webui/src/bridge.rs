@@ -5,7 +5,7 @@
 
 use client_core::{ChannelEvent, Command, CommandError, Event, NewError, PeerId, Text};
 use minicbor::{Decode, Decoder, Encode, Encoder};
-use wire::BubbleSecret;
+use wire::{BubbleSecret, Invite, Pin};
 
 use crate::qr::Picture;
 
@@ -111,9 +111,9 @@ pub enum ToPage {
     Stopped,
 }
 
-/// A bubble's secret on its way between page and worker.
+/// What an invitation says, on its way between page and worker.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub BubbleSecret);
+pub struct Secret(pub Invite);
 
 impl core::fmt::Debug for Secret {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -127,15 +127,17 @@ impl<C> Encode<C> for Secret {
         e: &mut Encoder<W>,
         _: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.bytes(self.0.expose())?.ok()
+        let pin = self.0.pin.as_ref().map_or(&[][..], |pin| &pin.0);
+        e.array(2)?.bytes(self.0.secret.expose())?.bytes(pin)?.ok()
     }
 }
 
 impl<'b, C> Decode<'b, C> for Secret {
     fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
-        let bytes = d.bytes()?;
-        let bytes = bytes.try_into().map_err(|_| minicbor::decode::Error::message("not 32 bytes"))?;
-        Ok(Self(BubbleSecret::from_random(bytes)))
+        d.array()?;
+        let wrong = |_| minicbor::decode::Error::message("not 32 bytes");
+        let secret = BubbleSecret::from_random(d.bytes()?.try_into().map_err(wrong)?);
+        Ok(Self(Invite { secret, pin: d.bytes()?.try_into().ok().map(Pin) }))
     }
 }
 
@@ -158,12 +160,18 @@ pub fn decode<T: for<'b> Decode<'b, ()>>(bytes: &[u8]) -> Option<T> {
 mod tests {
     use super::*;
 
+    fn secrets() -> [Secret; 2] {
+        let secret = BubbleSecret::from_random([7; 32]);
+        [Some(Pin([8; 32])), None].map(|pin| Secret(Invite { secret: secret.clone(), pin }))
+    }
+
     #[test]
     fn what_the_page_says_arrives_at_the_worker() {
-        let secret = Secret(BubbleSecret::from_random([7; 32]));
+        let [secret, without] = secrets();
         for message in [
             ToWorker::Hello,
             ToWorker::Join { pseudonym: "Ana".into(), secret: Some(secret), rtc: true },
+            ToWorker::Join { pseudonym: "Ana".into(), secret: Some(without), rtc: true },
             ToWorker::Join { pseudonym: "Ana".into(), secret: None, rtc: false },
             ToWorker::Command(Command::Send { peer: PeerId(3), text: "héllo".into() }),
             ToWorker::Channel { peer: PeerId(3), event: ChannelEvent::Data(vec![0; 70_000]) },
@@ -198,6 +206,6 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_shown() {
-        assert_eq!(format!("{:?}", Secret(BubbleSecret::from_random([7; 32]))), "Secret(..)");
+        assert_eq!(format!("{:?}", secrets()), "[Secret(..), Secret(..)]");
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! The secret stands in the fragment of the link, which browsers do not send.
 
-use wire::{BubbleSecret, InviteError, JoinLink};
+use wire::{Invite, InviteError, JoinLink};
 
 /// A readable invitation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
-    /// Of the bubble.
-    pub secret: BubbleSecret,
+    /// Into the bubble.
+    pub invite: Invite,
     /// The link's page, when it is not served from where we are: perhaps another box, perhaps this one by
     /// another of its names.
     pub elsewhere: Option<String>,
@@ -21,18 +21,18 @@ pub struct Invitation {
 pub fn read(text: &str, origin: &str) -> Result<Invitation, InviteError> {
     let text = text.trim();
     if text.contains("://") {
-        let link = JoinLink::parse(text)?;
-        let page = link.page.expose();
+        let JoinLink { page, invite } = JoinLink::parse(text)?;
+        let page = page.expose();
         let elsewhere = (!is_same(page, origin)).then(|| origin_of(page).to_owned());
-        Ok(Invitation { secret: link.secret, elsewhere })
+        Ok(Invitation { invite, elsewhere })
     } else {
-        Ok(Invitation { secret: BubbleSecret::from_fragment(text)?, elsewhere: None })
+        Ok(Invitation { invite: Invite::from_fragment(text)?, elsewhere: None })
     }
 }
 
 /// The link that lets others into the bubble, through the box at `origin`.
-pub fn link(origin: &str, secret: &BubbleSecret) -> String {
-    JoinLink { page: format!("{origin}/").into(), secret: secret.clone() }.to_link()
+pub fn link(origin: &str, invite: &Invite) -> String {
+    JoinLink { page: format!("{origin}/").into(), invite: invite.clone() }.to_link()
 }
 
 /// Scheme, host and port of an address.
@@ -50,17 +50,18 @@ fn is_same(page: &str, origin: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::{BubbleSecret, Pin};
 
     const HERE: &str = "https://bulle.internal:8443";
 
-    fn secret() -> BubbleSecret {
-        BubbleSecret::from_random([5; 32])
+    fn invite() -> Invite {
+        Invite { secret: BubbleSecret::from_random([5; 32]), pin: Some(Pin([6; 32])) }
     }
 
     #[test]
     fn a_link_of_this_box_is_read_whole_or_in_part() {
-        let link = link(HERE, &secret());
-        let expected = Invitation { secret: secret(), elsewhere: None };
+        let link = link(HERE, &invite());
+        let expected = Invitation { invite: invite(), elsewhere: None };
         assert_eq!(read(&format!("  {link}\n"), HERE), Ok(expected.clone()));
         let fragment = link.split_once('#').unwrap().1;
         assert_eq!(read(fragment, HERE), Ok(expected.clone()));
@@ -69,13 +70,13 @@ mod tests {
 
     #[test]
     fn a_link_of_another_address_says_so() {
-        let link = link("https://10.77.0.1:8443", &secret());
+        let link = link("https://10.77.0.1:8443", &invite());
         assert_eq!(read(&link, HERE).unwrap().elsewhere.as_deref(), Some("https://10.77.0.1:8443"));
     }
 
     #[test]
     fn the_same_address_may_be_written_in_two_ways() {
-        let link = format!("https://Box.Internal/#{}", secret().to_fragment());
+        let link = format!("https://Box.Internal/#{}", invite().to_fragment());
         assert_eq!(read(&link, "https://box.internal:443").unwrap().elsewhere, None);
         assert_eq!(read(&link, "https://box.internal").unwrap().elsewhere, None);
     }
@@ -85,7 +86,7 @@ mod tests {
         assert_eq!(read("", HERE), Err(InviteError::Missing));
         assert_eq!(read("https://bulle.internal:8443/", HERE), Err(InviteError::Missing));
         assert_eq!(read("hello there", HERE), Err(InviteError::Damaged));
-        let plain = format!("http://bulle.internal/#{}", secret().to_fragment());
+        let plain = format!("http://bulle.internal/#{}", invite().to_fragment());
         assert_eq!(read(&plain, HERE), Err(InviteError::NotHttps));
     }
 }

@@ -214,6 +214,9 @@ pub fn notice(notice: Notice, name: &str) -> String {
         Notice::NodeMalformed => {
             "The box speaks another version than this page. Load the page again.".to_owned()
         }
+        Notice::OtherBox => {
+            "This is not the box of your invitation. Ask who invited you, unless you know why.".to_owned()
+        }
         _ => "Something unexpected happened. Nothing was lost.".to_owned(),
     }
 }

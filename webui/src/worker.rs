@@ -7,20 +7,22 @@ use std::time::Duration;
 
 use base::Instant;
 use client_core::{
-    Choice, Client, Command, Config, Event, LinkEvent, LinkState, Requests as Machine, RequestsEvent, Text,
-    Transmit, Verb, Way,
+    Choice, Client, Command, Config, Event, LinkEvent, LinkState, Requests as Machine, RequestsEvent,
+    THE_BOX, Text, Transmit, Verb, Way,
 };
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
-use wire::BubbleSecret;
+use wire::{BubbleSecret, Invite};
 
 use crate::bridge::{Secret, ToPage, ToWorker, decode, encode};
 use crate::{invitation, qr, stopped};
+use channel::Channel;
 use clock::Clock;
 use requests::Requests;
 use socket::Socket;
 
+mod channel;
 mod clock;
 mod requests;
 mod socket;
@@ -50,6 +52,7 @@ struct Driver {
     clock: Clock,
     client: Option<Client>,
     socket: Socket,
+    channel: Channel,
     requests: Requests,
     choice: Choice,
     /// Which way is being opened, and when that is given up.
@@ -79,8 +82,9 @@ pub fn start() {
         clock: Clock::new(&scope),
         client: None,
         socket: Socket::new(&scope),
+        channel: Channel::new(&scope),
         requests: Requests::new(&scope),
-        choice: Choice::new(),
+        choice: Choice::new(false),
         connecting: None,
         on_timer: Closure::new(|| with(Driver::handle_timer)),
         timer: None,
@@ -117,6 +121,7 @@ impl Driver {
                     self.tell(&ToPage::NotSent { peer, text, why });
                 }
             }
+            ToWorker::Channel { peer: THE_BOX, event } => self.handle_box(event),
             ToWorker::Channel { peer, event } => {
                 if let Some(client) = &mut self.client {
                     client.handle_channel(peer, event, now, wall);
@@ -131,19 +136,22 @@ impl Driver {
         let Some(seed) = self.random() else {
             return self.tell(&ToPage::NotJoined { why: client_core::NewError::Keys });
         };
-        let secret = match secret {
-            Some(Secret(secret)) => secret,
+        let invite = match secret {
+            Some(Secret(invite)) => invite,
+            // By what the box is known, only who stands before it can say.
             None => match self.random() {
-                Some(bytes) => BubbleSecret::from_random(bytes),
+                Some(bytes) => Invite { secret: BubbleSecret::from_random(bytes), pin: None },
                 None => return self.tell(&ToPage::NotJoined { why: client_core::NewError::Keys }),
             },
         };
-        let config = Config { pseudonym, secret, rtc };
+        let config = Config { pseudonym, secret: invite.secret.clone(), rtc };
         match Client::new(&config, seed, now, wall) {
             Ok(client) => {
                 self.client = Some(client);
+                self.channel.pin = invite.pin;
+                self.choice = Choice::new(rtc && invite.pin.is_some());
                 let pseudonym = config.pseudonym.expose().trim().into();
-                let link = invitation::link(&self.scope.location().origin(), &config.secret);
+                let link = invitation::link(&self.scope.location().origin(), &invite);
                 let code = qr::picture(&link);
                 self.tell(&ToPage::Joined { pseudonym, link: link.into(), code });
             }
@@ -169,12 +177,14 @@ impl Driver {
 
     fn handle_carrier(&mut self, way: Way, event: Happened) {
         let (now, wall) = self.clock.now();
-        // While requests carry the session, a WebSocket is only tried for.
-        let tried = way == Way::WebSocket && self.requests.is_open();
+        // While another way carries the session, a better one is only tried for.
+        let carrying = self.choice.carrying().filter(|carrying| way < *carrying && self.is_carried());
         match event {
             Happened::Open => {
-                if tried {
-                    self.requests.close();
+                match carrying {
+                    Some(Way::Requests) => self.requests.close(),
+                    Some(Way::DataChannel) => self.channel.close(),
+                    Some(Way::WebSocket) | None => {}
                 }
                 self.connecting = None;
                 self.choice.handle_up(way, now);
@@ -185,7 +195,10 @@ impl Driver {
                     client.handle_frame(&frame, now, wall);
                 }
             }
-            Happened::Closed if tried => self.choice.handle_up(Way::Requests, now),
+            Happened::Closed if let Some(carrying) = carrying => match self.choice.handle_refused(way) {
+                Some(other) => self.try_for(other),
+                None => self.choice.handle_up(carrying, now),
+            },
             Happened::Closed => match self.connecting.take().and_then(|_| self.choice.handle_refused(way)) {
                 Some(other) => self.open(other),
                 None => self.tell_client(LinkEvent::Down),
@@ -228,9 +241,8 @@ impl Driver {
             self.close();
             self.tell_client(LinkEvent::Down);
         }
-        // If the browser refuses at once, the next time is as good.
-        if self.choice.is_return_due(now) && self.requests.is_open() {
-            self.socket.open();
+        if self.choice.is_return_due(now) && self.is_carried() {
+            self.try_for(Way::WebSocket);
         }
         let Some(client) = &mut self.client else { return };
         if client.poll_timeout().is_some_and(|at| at <= now) {
@@ -258,6 +270,7 @@ impl Driver {
             match client.poll_transmit() {
                 Some(Transmit::Node(frame)) => match requests {
                     Some(machine) => machine.send(frame),
+                    None if self.channel.is_open() => self.channel.send(&frame),
                     None => self.socket.send(&frame),
                 },
                 Some(Transmit::Channel { peer, bytes }) => self.tell(&ToPage::Channel { peer, bytes }),
@@ -283,18 +296,31 @@ impl Driver {
 
     fn open(&mut self, way: Way) {
         self.connecting = Some((way, self.clock.now().0 + CONNECT_LIMIT));
-        match way {
-            Way::WebSocket => {
-                if !self.socket.open() {
-                    self.handle_carrier(way, Happened::Closed);
-                }
+        self.try_for(way);
+    }
+
+    fn try_for(&mut self, way: Way) {
+        let begun = match way {
+            Way::WebSocket => self.socket.open(),
+            Way::DataChannel => self.channel.open(),
+            Way::Requests => {
+                self.requests.open();
+                true
             }
-            Way::Requests => self.requests.open(),
+        };
+        if !begun {
+            self.handle_carrier(way, Happened::Closed);
         }
+    }
+
+    /// Whether something other than the WebSocket carries the session.
+    fn is_carried(&self) -> bool {
+        self.requests.is_open() || self.channel.is_open()
     }
 
     fn close(&mut self) {
         self.socket.close();
+        self.channel.close();
         self.requests.close();
     }
 

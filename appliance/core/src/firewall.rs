@@ -16,8 +16,8 @@ use std::fmt::Write as _;
 const WEB: &str = "{ 80, 443 }";
 /// The same and TURN by streams, where calls are relayed.
 const STREAMS: &str = "{ 80, 443, 3478 }";
-/// STUN and TURN, and the relayed addresses of `turn.ports`.
-const CALLS: &str = "{ 3478, 61000-65535 }";
+/// STUN and TURN, sessions over WebRTC, and the relayed addresses of `turn.ports`.
+const CALLS: &str = "{ 3478, 3479, 61000-65535 }";
 /// Sources whose rate is watched; further ones are let through unwatched.
 const SOURCES: u32 = 8192;
 
@@ -161,7 +161,7 @@ const BUBBLE_OUT: &str = "\
 tcp sport { 53, 80, 443, 3478 } accept
 meta l4proto tcp tcp flags & rst == rst accept
 udp sport 67 udp dport 68 accept
-udp sport { 53, 3478, 61000-65535 } accept";
+udp sport { 53, 3478, 3479, 61000-65535 } accept";
 
 fn cable_in(cable: &Cable) -> String {
     let mut text = format!(
@@ -191,7 +191,7 @@ fn cable_out(cable: &Cable) -> String {
         if cable.serves { STREAMS } else { WEB },
     );
     if cable.serves {
-        text.push_str("\nudp sport { 3478, 5353, 61000-65535 } accept\nudp dport 123 accept");
+        text.push_str("\nudp sport { 3478, 3479, 5353, 61000-65535 } accept\nudp dport 123 accept");
     }
     text
 }

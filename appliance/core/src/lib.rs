@@ -131,6 +131,9 @@ pub mod fuzzing {
     pub fn stored_pki(data: &[u8]) {
         use crate::pki::{Identity, PkiFile, Stored, plan};
         use zeroize::Zeroizing;
+        if let Some(peer) = crate::pki::PeerCertificate::read(data) {
+            assert_eq!(crate::pki::Fingerprint::of_pem(data), Some(peer.fingerprint()));
+        }
         let mut files = data.splitn(4, |byte| *byte == 0).map(<[u8]>::to_vec);
         let stored = Stored {
             ca_certificate: Some(files.next().unwrap_or_default()),

@@ -12,6 +12,7 @@
 mod error;
 mod host;
 mod issue;
+mod peer;
 mod renewal;
 mod scope;
 mod stored;
@@ -20,6 +21,7 @@ mod supplied;
 mod tests;
 
 pub use error::PkiError;
+pub use peer::{PEER_FILE, PeerCertificate};
 pub use renewal::{Effect, Reason, Renewal};
 pub use scope::Scope;
 pub use supplied::{Supplied, SuppliedError, SuppliedWarning};

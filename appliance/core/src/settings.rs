@@ -34,6 +34,8 @@ pub const HTTPS_PORT: u16 = 8443;
 pub const REDIRECT_PORT: u16 = 8080;
 /// Port of STUN and TURN, RFC 8489 section 18.6.
 pub const TURN_PORT: u16 = 3478;
+/// Port of sessions over WebRTC: the one beside. They have none of their own anywhere.
+pub const WEBRTC_PORT: u16 = 3479;
 
 /// The file as written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub struct Typed {
     pub turn_external: Option<Vec<IpAddr>>,
     /// `turn.bandwidth`
     pub turn_bandwidth: Option<u64>,
+    /// `webrtc.listen`
+    pub webrtc_listen: Option<Vec<SocketAddr>>,
     /// `dns.listen`
     pub dns_listen: Option<Vec<SocketAddr>>,
     /// `dns.prefixes`
@@ -124,6 +128,8 @@ pub struct Settings {
     pub certificate: Option<CertificateFiles>,
     /// STUN and TURN.
     pub turn: TurnSettings,
+    /// Where sessions over WebRTC are carried; empty switches them off.
+    pub webrtc: Vec<SocketAddr>,
     /// The bubble's own name server.
     pub dns: DnsSettings,
     /// What devices are told that ask whether there is an Internet.
@@ -316,6 +322,7 @@ impl Typed {
                 external: self.turn_external.unwrap_or_default(),
                 bandwidth: self.turn_bandwidth,
             },
+            webrtc: self.webrtc_listen.unwrap_or_else(|| any(WEBRTC_PORT)),
             dns: DnsSettings {
                 listen: self.dns_listen.unwrap_or_default(),
                 prefixes: self.dns_prefixes.unwrap_or_default(),

@@ -22,6 +22,8 @@ pub struct Tables {
     pub connections: usize,
     /// Sessions that are carried by requests, each counted for an address.
     pub polls: usize,
+    /// Sessions that are carried by data channels, each counted for an address and known by one or more.
+    pub peers: usize,
     /// Accounts of TURN: one for each session that has asked for credentials.
     pub turn_accounts: usize,
     /// Those of them whose session has gone, and whose client may come back.
@@ -102,9 +104,10 @@ impl fmt::Display for Figures {
         }
         writeln!(
             f,
-            "tables connections={} polls={} turn_accounts={} absent_accounts={} claim_addresses={} \
+            "tables connections={} peers={} polls={} turn_accounts={} absent_accounts={} claim_addresses={} \
              portal_addresses={} name_addresses={}\n",
             tables.connections,
+            tables.peers,
             tables.polls,
             tables.turn_accounts,
             tables.absent_accounts,

@@ -7,6 +7,7 @@ use crate::claim::ClaimDesk;
 use crate::clocks::Clocks;
 use crate::hub::Hub;
 use crate::live::Live;
+use crate::session::peer::Peers;
 use crate::session::poll::Polls;
 use crate::session::websocket;
 use crate::tls::Certificates;
@@ -22,6 +23,8 @@ use std::sync::Arc;
 pub struct Page {
     /// The sessions.
     pub hub: Arc<Hub>,
+    /// Those of them that are carried by data channels.
+    pub peers: Arc<Peers>,
     /// Those of them that are carried by requests.
     pub polls: Arc<Polls>,
     /// For the expiry in `security.txt`.
@@ -60,6 +63,7 @@ async fn answer(State(page): State<Arc<Page>>, request: Request<Body>) -> Respon
     }
     let mut response = match (request.method(), request.uri().path()) {
         (&Method::GET, "/session") => websocket::upgrade(&page.hub, request),
+        (_, "/session/peer") => page.peers.answer(request).await,
         (_, path) if path.starts_with("/session/") => page.polls.answer(request).await,
         (&Method::POST, "/claim") if page.claims.is_open() => page.claims.answer(request).await,
         (&Method::GET | &Method::HEAD, "/healthz") => plain(StatusCode::OK, "ok\n"),

@@ -3,6 +3,7 @@
 use super::services::Services;
 use crate::http::headers::Host;
 use crate::live::Live;
+use crate::session::peer::Peers;
 use crate::state::StateDir;
 use crate::tls::Tls;
 use crate::{VERSION, host};
@@ -15,13 +16,14 @@ pub(super) struct Found<'a> {
     pub(super) redirect: &'a [TcpListener],
     pub(super) metrics: &'a [TcpListener],
     pub(super) services: &'a Services,
+    pub(super) peers: &'a Peers,
     pub(super) tls: &'a Tls,
     pub(super) state: &'a StateDir,
 }
 
 /// Writes it to standard output.
 pub(super) fn greet(live: &Live, found: &Found<'_>) -> io::Result<()> {
-    let Found { https, redirect, metrics, services, tls, state } = found;
+    let Found { https, redirect, metrics, services, peers, tls, state } = found;
     let mut out = io::stdout().lock();
     writeln!(out, "Bulle {VERSION}")?;
     for (label, scheme, listeners) in [("page", "https", https), ("trust", "http", redirect)] {
@@ -37,6 +39,9 @@ pub(super) fn greet(live: &Live, found: &Found<'_>) -> io::Result<()> {
     }
     for address in services.name_server() {
         writeln!(out, "  dns     {address}")?;
+    }
+    for address in peers.listening() {
+        writeln!(out, "  webrtc  {address}")?;
     }
     for address in metrics.iter().filter_map(|listener| listener.local_addr().ok()) {
         writeln!(out, "  counts  http://{address}/metrics")?;

@@ -79,12 +79,12 @@ impl Services {
     /// How much is known of addresses.
     pub(super) fn tables(
         &self,
-        connections: usize,
-        polls: usize,
+        (connections, peers, polls): (usize, usize, usize),
         (turn_accounts, absent_accounts): (usize, usize),
     ) -> Tables {
         Tables {
             connections,
+            peers,
             polls,
             turn_accounts,
             absent_accounts,

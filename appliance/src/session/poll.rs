@@ -9,19 +9,17 @@
 mod carrier;
 
 use self::carrier::Command;
-use super::{FRAME_TIME, FULL, Refused, same_origin};
+use super::{FRAME_TIME, FULL, Refused};
 use crate::accept::{Gate, Permit};
-use crate::http::{Peer, headers};
 use crate::hub::{Hub, Session};
 use axum::body::{Body, HttpBody, to_bytes};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use bytes::Bytes;
 use rand_core::OsRng;
 use relay_core::exchange::{Place, Token};
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
@@ -103,17 +101,7 @@ impl Polls {
         verb: Verb,
         request: Request<Body>,
     ) -> Result<Response<Body>, Refused> {
-        if request.method() != Method::POST {
-            let refused = Refused::new(StatusCode::METHOD_NOT_ALLOWED, "this takes POST\n");
-            return Err(refused.saying(&[("allow", "POST")]));
-        }
-        same_origin(request.headers())?;
-        if headers::is_fetched_from_elsewhere(request.headers()) {
-            return Err(Refused::new(
-                StatusCode::FORBIDDEN,
-                "a page from elsewhere cannot use a session here\n",
-            ));
-        }
+        super::is_own_post(&request)?;
         let entry = match verb {
             Verb::Open => return self.open(&request),
             Verb::Send | Verb::Poll | Verb::Close => self.entry(request.headers())?,
@@ -130,8 +118,7 @@ impl Polls {
     }
 
     fn open(self: &Arc<Self>, request: &Request<Body>) -> Result<Response<Body>, Refused> {
-        let peer = request.extensions().get::<Peer>().map(|peer| *peer.0.expose());
-        let permit = self.gate.admit(peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))).ok_or(FULL)?;
+        let permit = self.gate.admit(super::source(request)).ok_or(FULL)?;
         let session = super::open(&self.hub)?;
         let token = Token::random(&mut OsRng);
         let mut response = Response::new(Body::from(token.expose().to_vec()));

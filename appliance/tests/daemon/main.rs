@@ -15,6 +15,7 @@ mod claim;
 mod control;
 mod names;
 mod page;
+mod peer;
 mod poll;
 mod portal;
 mod reload;

@@ -19,7 +19,7 @@ fn text(path: &Path) -> &str {
 /// A start that must fail, with everything right but the given state directory.
 fn start(state: &Path) -> (i32, String) {
     let any = "127.0.0.1:0";
-    bulle(&["serve", "--https", any, "--http", any, "--turn", any, "--state", text(state)])
+    bulle(&["serve", "--https", any, "--http", any, "--turn", any, "--webrtc", any, "--state", text(state)])
 }
 
 /// A state directory as a first start leaves it.
@@ -58,7 +58,8 @@ fn a_busy_turn_port_is_told_with_its_key() {
     let dir = TempDir::new();
     let any = "127.0.0.1:0";
     let state = text(dir.path());
-    let (code, said) = bulle(&["serve", "--https", any, "--http", any, "--turn", &busy, "--state", state]);
+    let (code, said) =
+        bulle(&["serve", "--https", any, "--http", any, "--turn", &busy, "--webrtc", any, "--state", state]);
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("`turn.listen`") && said.contains("taken by another program"), "{said}");
 }

@@ -308,7 +308,9 @@ impl Drop for Daemon {
 }
 
 fn with_state(settings: &str, state: &Path) -> String {
-    format!("{settings}[state]\ndir = \"{}\"\n[log]\nlevel = \"trace\"\n", state.display())
+    // A port of its own for each, and none where a test has nothing to say about it.
+    let webrtc = if settings.contains("[webrtc]") { "" } else { "[webrtc]\nlisten = []\n" };
+    format!("{settings}{webrtc}[state]\ndir = \"{}\"\n[log]\nlevel = \"trace\"\n", state.display())
 }
 
 fn assert_clean(log: &str) {

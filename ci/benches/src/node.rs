@@ -81,6 +81,7 @@ impl Node {
         let settings = format!(
             "[http]\nhttps = \"{https}\"\nredirect = []\nnames = [\"box.bulle.internal\"]\n\n\
              [turn]\nlisten = {turn}\n\n\
+             [webrtc]\nlisten = []\n\n\
              [limits]\nconnections = 8192\nconnections_per_address = 8192\nsessions = 8000\n\
              frames_per_second = 100000\nframes_burst = 100000\n\n\
              [state]\ndir = {state:?}\n"

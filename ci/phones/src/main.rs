@@ -102,7 +102,7 @@ fn run(arguments: Arguments) -> Result<bool> {
     let half = match (&arguments.invitation, arguments.half) {
         (Some(link), Some(index)) => {
             let link = JoinLink::parse(link).context("--invitation is no join link")?;
-            Some(HalfPair { secret: link.secret, index: index.into() })
+            Some(HalfPair { secret: link.invite.secret, index: index.into() })
         }
         _ => None,
     };

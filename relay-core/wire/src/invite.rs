@@ -1,21 +1,25 @@
-//! The join link: where the bubble is, and the secret that opens its directory.
+//! The join link: where the bubble is, the secret that opens its directory, and by what the box is known.
 //!
-//! The secret stands in the fragment of the URL, which browsers do not send: the node never sees it.
+//! Both stand in the fragment of the URL, which browsers do not send: the node never sees the secret.
 
 use core::fmt;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
+use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-/// The first byte of the fragment's bytes: the version of its layout.
-const VERSION: u8 = 1;
+/// The first byte of the fragment's bytes: the version of its layout. This one has the secret alone.
+const WITHOUT_PIN: u8 = 1;
+
+/// This one has the box's pin behind the secret.
+const WITH_PIN: u8 = 2;
 
 /// Bytes of the checksum that tells a damaged link from a foreign bubble.
 const CHECKSUM: usize = 4;
 
-/// Version, secret, checksum.
-const LEN: usize = 1 + 32 + CHECKSUM;
+/// Version, secret, pin, checksum.
+const MAX_LEN: usize = 1 + 32 + 32 + CHECKSUM;
 
 /// Known to every member of the bubble, and never to the node.
 ///
@@ -34,18 +38,39 @@ impl BubbleSecret {
     pub const fn expose(&self) -> &[u8; 32] {
         &self.0
     }
+}
 
+impl fmt::Debug for BubbleSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BubbleSecret(..)")
+    }
+}
+
+/// SHA-256 of the certificate that the box shows where it is a WebRTC peer itself: by it a client knows the box,
+/// whatever the certificates of its page say. It is no secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Pin(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 32]);
+
+/// What stands in the fragment of a join link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invite {
+    /// Opens the bubble's directory.
+    pub secret: BubbleSecret,
+    /// Of the box. Links that were made without the box at hand have none.
+    pub pin: Option<Pin>,
+}
+
+impl Invite {
     /// The fragment of a join link, without `#`.
     pub fn to_fragment(&self) -> String {
-        let mut bytes = [0; LEN];
-        let (version, rest) = bytes.split_at_mut(1);
-        let (secret, checksum) = rest.split_at_mut(32);
-        version.copy_from_slice(&[VERSION]);
-        secret.copy_from_slice(&self.0);
-        checksum.copy_from_slice(&checksum_of(&self.0));
-        let text = Base64UrlUnpadded::encode_string(&bytes);
-        bytes.zeroize();
-        text
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LEN));
+        bytes.push(if self.pin.is_some() { WITH_PIN } else { WITHOUT_PIN });
+        bytes.extend_from_slice(self.secret.expose());
+        bytes.extend(self.pin.iter().flat_map(|pin| pin.0));
+        let checksum = checksum_of(bytes.get(1..).unwrap_or_default());
+        bytes.extend_from_slice(&checksum);
+        Base64UrlUnpadded::encode_string(&bytes)
     }
 
     /// Reads the fragment of a join link, with or without `#`.
@@ -57,32 +82,26 @@ impl BubbleSecret {
         if text.is_empty() {
             return Err(InviteError::Missing);
         }
-        let mut buffer = [0; LEN];
-        let bytes = Base64UrlUnpadded::decode(text, &mut buffer).map_err(|_| InviteError::Damaged)?;
-        let Some((version, rest)) = bytes.split_first().filter(|_| bytes.len() == LEN) else {
+        let mut buffer = Zeroizing::new([0; MAX_LEN]);
+        let bytes = Base64UrlUnpadded::decode(text, &mut *buffer).map_err(|_| InviteError::Damaged)?;
+        let (version, rest) = bytes.split_first().ok_or(InviteError::Damaged)?;
+        let (known, checksum) = rest.split_last_chunk::<CHECKSUM>().ok_or(InviteError::Damaged)?;
+        let (secret, pin) = known.split_first_chunk::<32>().ok_or(InviteError::Damaged)?;
+        if *checksum != checksum_of(known) {
             return Err(InviteError::Damaged);
+        }
+        let pin = match (*version, <[u8; 32]>::try_from(pin)) {
+            (WITHOUT_PIN, Err(_)) if pin.is_empty() => None,
+            (WITH_PIN, Ok(pin)) => Some(Pin(pin)),
+            (WITHOUT_PIN | WITH_PIN, _) => return Err(InviteError::Damaged),
+            (_, _) => return Err(InviteError::Version),
         };
-        let (secret, checksum) = rest.split_first_chunk::<32>().ok_or(InviteError::Damaged)?;
-        if checksum != checksum_of(secret) {
-            return Err(InviteError::Damaged);
-        }
-        if *version != VERSION {
-            return Err(InviteError::Version);
-        }
-        let secret = Self(*secret);
-        buffer.zeroize();
-        Ok(secret)
+        Ok(Self { secret: BubbleSecret(*secret), pin })
     }
 }
 
-impl fmt::Debug for BubbleSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BubbleSecret(..)")
-    }
-}
-
-fn checksum_of(secret: &[u8; 32]) -> [u8; CHECKSUM] {
-    let hash = Sha256::new().chain_update(b"bulle/1 invite checksum\0").chain_update(secret).finalize();
+fn checksum_of(known: &[u8]) -> [u8; CHECKSUM] {
+    let hash = Sha256::new().chain_update(b"bulle/1 invite checksum\0").chain_update(known).finalize();
     let mut checksum = [0; CHECKSUM];
     checksum.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
     checksum
@@ -93,8 +112,8 @@ fn checksum_of(secret: &[u8; 32]) -> [u8; CHECKSUM] {
 pub struct JoinLink {
     /// The page's address without its fragment.
     pub page: base::Private<String>,
-    /// The secret in the fragment.
-    pub secret: BubbleSecret,
+    /// What its fragment says.
+    pub invite: Invite,
 }
 
 impl JoinLink {
@@ -104,7 +123,7 @@ impl JoinLink {
     /// Reads a link.
     ///
     /// # Errors
-    /// When it is too long, is no `https:` address, or its fragment holds no secret.
+    /// When it is too long, is no `https:` address, or its fragment holds no invitation.
     pub fn parse(text: &str) -> Result<Self, InviteError> {
         let text = text.trim();
         if text.len() > Self::MAX_LEN {
@@ -114,12 +133,12 @@ impl JoinLink {
         if !page.starts_with("https://") {
             return Err(InviteError::NotHttps);
         }
-        Ok(Self { page: page.to_owned().into(), secret: BubbleSecret::from_fragment(fragment)? })
+        Ok(Self { page: page.to_owned().into(), invite: Invite::from_fragment(fragment)? })
     }
 
     /// The whole link.
     pub fn to_link(&self) -> String {
-        format!("{}#{}", self.page.expose(), self.secret.to_fragment())
+        format!("{}#{}", self.page.expose(), self.invite.to_fragment())
     }
 }
 
@@ -156,23 +175,50 @@ impl core::error::Error for InviteError {}
 mod tests {
     use super::*;
 
+    fn invites() -> [Invite; 2] {
+        let secret = BubbleSecret::from_random(core::array::from_fn(|i| i as u8));
+        [Invite { secret: secret.clone(), pin: None }, Invite { secret, pin: Some(Pin([200; 32])) }]
+    }
+
     #[test]
     fn a_link_survives_printing_and_reading() {
-        let link = JoinLink {
-            page: "https://bulle.internal:8443/".to_owned().into(),
-            secret: BubbleSecret::from_random([9; 32]),
-        };
-        assert_eq!(JoinLink::parse(&link.to_link()), Ok(link));
+        for invite in invites() {
+            let link = JoinLink { page: "https://bulle.internal:8443/".to_owned().into(), invite };
+            assert_eq!(JoinLink::parse(&link.to_link()), Ok(link));
+        }
+    }
+
+    #[test]
+    fn a_link_from_before_there_were_pins_is_read() {
+        // Printed by the first version: the secret is 32 times 9.
+        let old = "AQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ";
+        let invite = Invite { secret: BubbleSecret::from_random([9; 32]), pin: None };
+        assert!(invite.to_fragment().starts_with(old), "{}", invite.to_fragment());
+        assert_eq!(Invite::from_fragment(&invite.to_fragment()), Ok(invite));
     }
 
     #[test]
     fn every_single_wrong_character_is_noticed() {
-        let fragment = BubbleSecret::from_random(core::array::from_fn(|i| i as u8)).to_fragment();
-        for at in 0..fragment.len() {
-            let mut bytes = fragment.clone().into_bytes();
-            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
-            let text = String::from_utf8(bytes).unwrap();
-            assert!(BubbleSecret::from_fragment(&text).is_err(), "position {at}");
+        for fragment in invites().map(|invite| invite.to_fragment()) {
+            for at in 0..fragment.len() {
+                let mut bytes = fragment.clone().into_bytes();
+                bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+                let text = String::from_utf8(bytes).unwrap();
+                assert!(Invite::from_fragment(&text).is_err(), "position {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pin_is_not_taken_away_or_put_on_by_changing_the_version() {
+        for (invite, version) in invites().iter().zip([WITH_PIN, WITHOUT_PIN]) {
+            let mut bytes = Base64UrlUnpadded::decode_vec(&invite.to_fragment()).unwrap();
+            bytes[0] = version;
+            let text = Base64UrlUnpadded::encode_string(&bytes);
+            assert_eq!(Invite::from_fragment(&text), Err(InviteError::Damaged));
+            bytes[0] = 9;
+            let text = Base64UrlUnpadded::encode_string(&bytes);
+            assert_eq!(Invite::from_fragment(&text), Err(InviteError::Version));
         }
     }
 

@@ -1,7 +1,8 @@
 //! What a client and the node say to each other, and nothing of what it means.
 //!
-//! One session is one ordered, reliable stream of frames; its first carrier is a WebSocket with the
-//! subprotocol [`SUBPROTOCOL`], one binary message per frame, its second plain requests that carry [`Batch`]es.
+//! One session is one ordered, reliable stream of frames. Its carriers are a WebSocket with the subprotocol
+//! [`SUBPROTOCOL`], one binary message per frame; a WebRTC data channel that carries [pieces](Pieces); and plain
+//! requests that carry [`Batch`]es.
 //! Frames are CBOR (RFC 8949) arrays;
 //! `docs/protocol/session.cddl` describes them in CDDL (RFC 8610).
 //!
@@ -12,15 +13,19 @@
 mod address;
 mod batch;
 mod client;
+mod handshake;
 mod invite;
 mod node;
+mod piece;
 
 pub use address::{Address, Challenge, Kind, ReceiveKey, Signature};
 pub use batch::{Batch, MAX_BATCH, MAX_BATCH_FRAMES, frames_of};
 pub use client::ClientFrame;
 pub use ed25519_dalek::SigningKey;
-pub use invite::{BubbleSecret, InviteError, JoinLink};
+pub use handshake::{ChannelAnswer, ChannelOffer, MAX_CANDIDATES, MAX_HANDSHAKE, Side};
+pub use invite::{BubbleSecret, Invite, InviteError, JoinLink, Pin};
 pub use node::{Limits, NodeFrame, Reason, encode_deliver_head};
+pub use piece::{MAX_PIECE, Pieces, pieces_of};
 
 /// The WebSocket subprotocol, which names the version of the frames.
 pub const SUBPROTOCOL: &str = "bulle.v1";
@@ -116,6 +121,44 @@ pub mod fuzzing {
             }
             assert!(!again.is_empty());
             assert_eq!(again.into_bytes(), data);
+        }
+    }
+
+    /// What opens a data channel: whatever decodes encodes to the same, and can stand in a session description.
+    pub fn handshake(data: &[u8]) {
+        let sound = |side: &super::Side| {
+            let text = format!("{}{}", side.ufrag, side.password);
+            assert!(text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':'));
+        };
+        if let Ok(offer) = super::ChannelOffer::decode(data) {
+            sound(&offer.0);
+            assert_eq!(super::ChannelOffer::decode(&offer.encode()).as_ref(), Ok(&offer));
+        }
+        if let Ok(answer) = super::ChannelAnswer::decode(data) {
+            sound(&answer.side);
+            assert!(answer.addresses.len() <= super::MAX_CANDIDATES);
+            assert_eq!(super::ChannelAnswer::decode(&answer.encode()).as_ref(), Ok(&answer));
+        }
+    }
+
+    /// Messages of a data channel, each with its length before it: no more is kept than a frame, and a frame goes
+    /// out in pieces as it came.
+    pub fn pieces(data: &[u8]) {
+        let (mut pieces, mut rest) = (super::Pieces::default(), data);
+        while let Some((length, after)) = rest.split_first_chunk::<2>() {
+            let length = usize::from(u16::from_be_bytes(*length)).min(after.len());
+            let (piece, after) = after.split_at(length);
+            rest = after;
+            match pieces.push(piece) {
+                Ok(Some(frame)) => {
+                    assert!(frame.len() <= super::MAX_FRAME);
+                    let mut again = super::Pieces::default();
+                    let last = super::pieces_of(&frame).map(|piece| again.push(&piece)).last();
+                    assert_eq!(last, Some(Ok(Some(frame))));
+                }
+                Ok(None) => {}
+                Err(_) => return,
+            }
         }
     }
 

@@ -160,6 +160,8 @@ proptest! {
         wire::fuzzing::node_frame(&bytes);
         wire::fuzzing::join_link(&bytes);
         wire::fuzzing::batch(&bytes);
+        wire::fuzzing::handshake(&bytes);
+        wire::fuzzing::pieces(&bytes);
     }
 }
 
@@ -170,6 +172,8 @@ fn the_corpora_hold() {
     play("wire_node_frame", wire::fuzzing::node_frame);
     play("wire_join_link", wire::fuzzing::join_link);
     play("wire_batch", wire::fuzzing::batch);
+    play("wire_handshake", wire::fuzzing::handshake);
+    play("wire_pieces", wire::fuzzing::pieces);
 }
 
 fn play(target: &str, body: fn(&[u8])) {

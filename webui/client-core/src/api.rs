@@ -480,6 +480,9 @@ pub enum Notice {
     /// The node speaks another version of the protocol, or something else altogether.
     #[n(10)]
     NodeMalformed,
+    /// The box there is not the one that the invitation names; no data channel is opened to it.
+    #[n(11)]
+    OtherBox,
 }
 
 /// What the driver must put on its way.

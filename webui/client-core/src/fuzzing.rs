@@ -38,6 +38,11 @@ pub fn envelope(data: &[u8]) {
     }
 }
 
+/// What a browser says about itself, and what becomes of the box's answer to it.
+pub fn box_channel(data: &[u8]) {
+    crate::box_channel::fuzz(data);
+}
+
 /// An entry that nobody signed is refused; a signed one is decoded or refused.
 pub fn directory_entry(data: &[u8]) {
     let signer = Device::new(&[4; 32]);
@@ -169,10 +174,11 @@ mod tests {
     /// Every file of the corpus, and every prefix of a few.
     #[test]
     fn the_corpus_holds() {
-        let targets: [(&str, Body); 3] = [
+        let targets: [(&str, Body); 4] = [
             ("client_envelope", super::envelope),
             ("client_directory_entry", super::directory_entry),
             ("client_node_frames", super::node_frames),
+            ("client_box_channel", super::box_channel),
         ];
         for (target, body) in targets {
             let folder = format!("{}/../../ci/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));

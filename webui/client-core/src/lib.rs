@@ -7,6 +7,7 @@
 
 mod api;
 mod backoff;
+mod box_channel;
 mod channel;
 mod choice;
 mod client;
@@ -31,6 +32,7 @@ pub use api::{
     MAX_CHANNEL_FRAME, MAX_MID, MAX_PSEUDONYM, MAX_PSEUDONYM_CHARS, MAX_SDP, MAX_TEXT, MessageId, Notice,
     Path, PeerId, Signal, Text, Transmit, TurnServer, UnixMillis,
 };
+pub use box_channel::{BoxChannel, BoxChannelEvent, THE_BOX};
 pub use choice::{Choice, Way};
 pub use client::{Client, Config};
 pub use error::{CommandError, NewError};

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos::{ev, html};
 use web_sys::{HtmlInputElement, SubmitEvent};
-use wire::BubbleSecret;
+use wire::Invite;
 
 use super::parts;
 use super::{Ui, origin};
@@ -17,7 +17,7 @@ enum Way {
     /// By a link that they paste.
     Link,
     /// By the invitation that they opened.
-    Invited(BubbleSecret),
+    Invited(Invite),
     /// By starting a bubble.
     New,
 }
@@ -47,7 +47,7 @@ pub(super) fn gate(ui: Ui) -> impl IntoView {
     Effect::new(move |_| match ui.invitation.get() {
         Some(Ok(invitation)) => {
             form.link_error.set(None);
-            form.way.set(Way::Invited(invitation.secret));
+            form.way.set(Way::Invited(invitation.invite));
             parts::focus_soon("pseudonym");
         }
         Some(Err(why)) => form.link_error.set(Some(text::invitation(why))),
@@ -199,8 +199,8 @@ impl Form {
 
     fn ask_elsewhere(self, there: Invitation) -> impl IntoView {
         let origin = there.elsewhere.unwrap_or_default();
-        let link = invitation::link(&origin, &there.secret);
-        let secret = there.secret;
+        let link = invitation::link(&origin, &there.invite);
+        let invite = there.invite;
         let button = || html::button().attr("type", "button").attr("class", "wide");
         html::div().attr("role", "alert").attr("class", "stack").child((
             html::p().attr("class", "error").child(text::elsewhere(&origin)),
@@ -212,7 +212,7 @@ impl Form {
             button()
                 .on(ev::click, move |_| {
                     self.elsewhere.set(None);
-                    self.way.set(Way::Invited(secret.clone()));
+                    self.way.set(Way::Invited(invite.clone()));
                     self.submit();
                 })
                 .child(text::USE_HERE),
@@ -235,12 +235,12 @@ impl Form {
         if self.ui.model.with_untracked(|model| model.stage == Stage::Joining) {
             return;
         }
-        let secret = match self.way.get_untracked() {
+        let invite = match self.way.get_untracked() {
             Way::New => None,
-            Way::Invited(secret) => Some(secret),
+            Way::Invited(invite) => Some(invite),
             Way::Link => match invitation::read(&value(self.link), &origin()) {
                 Ok(found) if found.elsewhere.is_some() => return self.elsewhere.set(Some(found)),
-                Ok(found) => Some(found.secret),
+                Ok(found) => Some(found.invite),
                 Err(why) => {
                     self.link_error.set(Some(text::invitation(why)));
                     return parts::focus_soon("join-link");
@@ -252,7 +252,7 @@ impl Form {
             self.name_error.set(Some(text::join(client_core::NewError::PseudonymEmpty)));
             return parts::focus_soon("pseudonym");
         }
-        self.ui.join(&name, secret);
+        self.ui.join(&name, invite);
     }
 }
 

@@ -124,6 +124,7 @@ fn about(notice: client_core::Notice) -> Option<PeerId> {
         | Notice::DirectoryFull
         | Notice::OtherVersion
         | Notice::NodeMalformed
+        | Notice::OtherBox
         | _ => None,
     }
 }

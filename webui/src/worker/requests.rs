@@ -40,7 +40,7 @@ impl Requests {
             && let Some(token) = machine.token()
         {
             // Whatever comes of it: the node notices by itself that nobody asks any more.
-            let promise = self.fetch("close", Some(token), &[]);
+            let promise = post(&self.scope, "close", Some(token), &[], None);
             spawn_local(async { _ = heard(promise).await });
         }
     }
@@ -54,7 +54,8 @@ impl Requests {
     pub(super) fn pump(&mut self, now: base::Instant) {
         let Some(mut machine) = self.machine.take() else { return };
         while let Some(Request { verb, target, token, body }) = machine.poll_request(now) {
-            let (number, promise) = (self.number, self.fetch(&target, token, body));
+            let (number, promise) =
+                (self.number, post(&self.scope, &target, token, body, self.abort.as_ref()));
             spawn_local(async move {
                 let answer = heard(promise).await.ok();
                 let answer = answer.as_ref().map(|(status, body)| (*status, body.as_slice()));
@@ -68,26 +69,34 @@ impl Requests {
     pub(super) fn of(&mut self, number: u32) -> Option<&mut Machine> {
         self.machine.as_mut().filter(|_| self.number == number)
     }
-
-    fn fetch(&self, target: &str, token: Option<&str>, body: &[u8]) -> Result<Promise, JsValue> {
-        let init = RequestInit::new();
-        init.set_method("POST");
-        if let Some(abort) = &self.abort {
-            init.set_signal(Some(&abort.signal()));
-        }
-        if let Some(token) = token {
-            let headers = Headers::new()?;
-            headers.set("authorization", &format!("Bearer {token}"))?;
-            init.set_headers(&headers);
-        }
-        if !body.is_empty() {
-            init.set_body(&Uint8Array::from(body));
-        }
-        Ok(self.scope.fetch_with_str_and_init(&format!("/session/{target}"), &init))
-    }
 }
 
-async fn heard(promise: Result<Promise, JsValue>) -> Result<(u16, Vec<u8>), JsValue> {
+/// Makes a POST to `/session/TARGET`.
+pub(super) fn post(
+    scope: &DedicatedWorkerGlobalScope,
+    target: &str,
+    token: Option<&str>,
+    body: &[u8],
+    abort: Option<&AbortController>,
+) -> Result<Promise, JsValue> {
+    let init = RequestInit::new();
+    init.set_method("POST");
+    if let Some(abort) = abort {
+        init.set_signal(Some(&abort.signal()));
+    }
+    if let Some(token) = token {
+        let headers = Headers::new()?;
+        headers.set("authorization", &format!("Bearer {token}"))?;
+        init.set_headers(&headers);
+    }
+    if !body.is_empty() {
+        init.set_body(&Uint8Array::from(body));
+    }
+    Ok(scope.fetch_with_str_and_init(&format!("/session/{target}"), &init))
+}
+
+/// Its answer.
+pub(super) async fn heard(promise: Result<Promise, JsValue>) -> Result<(u16, Vec<u8>), JsValue> {
     let response: Response = JsFuture::from(promise?).await?.unchecked_into();
     let body: ArrayBuffer = JsFuture::from(response.array_buffer()?).await?.unchecked_into();
     Ok((response.status(), Uint8Array::new(&body).to_vec()))

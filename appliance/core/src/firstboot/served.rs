@@ -3,7 +3,7 @@
 //! It works on a copy in memory; the controller keeps them with the secrets of the box, so that one file is whole or
 //! is not, and only one program writes to the disk.
 
-use crate::pki::{self, Fingerprint, PkiFile, Stored};
+use crate::pki::{self, Fingerprint, PEER_FILE, PkiFile, Stored};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -17,16 +17,19 @@ pub enum ServedFile {
     Pki(PkiFile),
     /// The latest time that was seen.
     Clock,
+    /// By what phones know the box as a WebRTC peer: join links name it, so it has to last.
+    Peer,
 }
 
 impl ServedFile {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Pki(PkiFile::CaCertificate),
         Self::Pki(PkiFile::CaKey),
         Self::Pki(PkiFile::LeafCertificate),
         Self::Pki(PkiFile::LeafKey),
         Self::Clock,
+        Self::Peer,
     ];
 
     /// Its name in the state directory of the daemon.
@@ -35,6 +38,7 @@ impl ServedFile {
         match self {
             Self::Pki(file) => file.name(),
             Self::Clock => "clock",
+            Self::Peer => PEER_FILE,
         }
     }
 
@@ -44,6 +48,7 @@ impl ServedFile {
         match self {
             Self::Pki(file) => file.is_secret(),
             Self::Clock => false,
+            Self::Peer => true,
         }
     }
 
@@ -54,6 +59,7 @@ impl ServedFile {
             Self::Pki(PkiFile::LeafCertificate) => 2,
             Self::Pki(PkiFile::LeafKey) => 3,
             Self::Clock => 4,
+            Self::Peer => 5,
         }
     }
 }
@@ -95,6 +101,12 @@ impl Served {
     #[must_use]
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         Fingerprint::of_pem(self.get(ServedFile::Pki(PkiFile::CaCertificate))?)
+    }
+
+    /// Of the certificate that the box shows as a WebRTC peer.
+    #[must_use]
+    pub fn peer_fingerprint(&self) -> Option<Fingerprint> {
+        Fingerprint::of_pem(self.get(ServedFile::Peer)?)
     }
 
     fn stored(&self) -> Stored {

@@ -52,6 +52,7 @@ pub fn settings(plan: &Plan, serve: &Serve) -> Typed {
         certificate,
         key,
         turn_listen: any(3478),
+        webrtc_listen: any(3479),
         dns_listen: Some(bubble.map_or_else(Vec::new, |bubble| {
             bubble.addresses().map(|address| SocketAddr::new(address, 53)).to_vec()
         })),

@@ -113,7 +113,7 @@ pub(super) fn leaf(ca: &Authority, identity: Identity, now: UnixSeconds) -> Resu
     })
 }
 
-fn common_name(name: &str) -> DistinguishedName {
+pub(super) fn common_name(name: &str) -> DistinguishedName {
     let mut distinguished = DistinguishedName::new();
     distinguished.push(DnType::CommonName, name);
     distinguished
@@ -127,7 +127,7 @@ fn subnet(net: IpAddr, mask: IpAddr) -> Option<CidrSubnet> {
     }
 }
 
-fn date(at: UnixSeconds) -> Result<OffsetDateTime, PkiError> {
+pub(super) fn date(at: UnixSeconds) -> Result<OffsetDateTime, PkiError> {
     let seconds = i64::try_from(at.0).map_err(|_| PkiError::Issue)?;
     OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| PkiError::Issue)
 }

@@ -71,7 +71,7 @@ pub(super) fn leaf(stored: &Stored, ca: &Authority) -> Option<Leaf> {
     Some(Leaf { key: Zeroizing::new(key.serialize_der()), not_before, not_after, identity, certificate: der })
 }
 
-fn read_key(pem: &[u8]) -> Option<KeyPair> {
+pub(super) fn read_key(pem: &[u8]) -> Option<KeyPair> {
     let text = std::str::from_utf8(pem.get(..pem.len().min(LARGEST_FILE + 1))?).ok()?;
     (pem.len() <= LARGEST_FILE).then(|| KeyPair::from_pem(text).ok())?
 }

@@ -52,6 +52,7 @@ pub const KEYS: &[Key] = &[
         name: "bandwidth",
         expected: "a rate from 1 Mbit/s to 1000 Gbit/s such as \"80 Mbit/s\"",
     },
+    Key { section: "webrtc", name: "listen", expected: ADDRESSES },
     Key {
         section: "dns",
         name: "listen",

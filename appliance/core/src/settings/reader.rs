@@ -89,6 +89,7 @@ impl Reader<'_> {
             turn_ports: self.take(root, "turn", "ports", |value| units::ports(value.as_str()?)),
             turn_external: self.take(root, "turn", "external", hosts),
             turn_bandwidth: self.take(root, "turn", "bandwidth", |value| units::rate(value.as_str()?)),
+            webrtc_listen: self.take(root, "webrtc", "listen", addresses),
             dns_listen: self.take(root, "dns", "listen", own_addresses),
             dns_prefixes: self.take(root, "dns", "prefixes", |value| texts(value, Prefix::parse)),
             probes: self.take(root, "portal", "probes", probes),

@@ -26,6 +26,7 @@ impl Display for Settings {
         if let Some(bandwidth) = turn.bandwidth {
             writeln!(f, "bandwidth = \"{} Mbit/s\"", bandwidth / (1_000_000 / 8))?;
         }
+        writeln!(f, "\n[webrtc]\nlisten = {}", list(&self.webrtc))?;
         writeln!(f, "\n[dns]\nlisten = {}", list(&self.dns.listen))?;
         writeln!(f, "prefixes = {}", list(&self.dns.prefixes))?;
         writeln!(f, "\n[portal]\nprobes = {}", quoted(self.probes.as_str()))?;

@@ -65,6 +65,7 @@ fn the_manual_has_an_entry_for_every_key_and_for_no_other() {
 fn settings_written_out_read_back_the_same() {
     let odd = "[http]\nhttps = [\"10.0.0.1:1\", \"[::1]:2\"]\nredirect = []\nnames = [\"a.b\"]\n\
                security_contact = \"tel:+33\"\n[turn]\nexternal = [\"203.0.113.7\"]\nbandwidth = \"1 Gbit/s\"\n\
+               [webrtc]\nlisten = [\"10.0.0.1:3479\"]\n\
                [dns]\nlisten = [\"10.77.0.1:53\", \"[fd00:77::1]:53\"]\nprefixes = \"10.77.0.0/24\"\n\
                [portal]\nprobes = \"portal\"\n[mdns]\nname = \"salon\"\ninterfaces = [\"eth0\"]\n\
                [metrics]\nlisten = \"127.0.0.1:9464\"\n[box]\nruntime = \"/run/x\"\n[limits]\nmailbox = \"1500 KiB\"\nidle = \"61 s\"\n[state]\ndir = \"/a \\\"b\\\" \\\\ c\"\n";
@@ -94,12 +95,13 @@ fn what_disconnects_nobody_changes_at_once_and_the_rest_waits() {
     let at_once = "[http]\nnames = [\"c.d\"]\nsecurity_contact = \"tel:+33\"\ncertificate = \"/a\"\nkey = \"/b\"\n\
                    [dns]\nlisten = [\"10.0.0.1:53\"]\n[portal]\nprobes = \"online\"\n[mdns]\nname = \"x\"\n";
     assert_eq!(before.changed_to(read(at_once)), (read(at_once), Vec::new()));
-    let waits = "[http]\nnames = [\"c.d\"]\nhttps = \"[::]:1\"\nredirect = []\n[turn]\nlisten = []\n[metrics]\nlisten = \"[::1]:9\"\n[box]\nruntime = \"/r\"\n\
+    let waits = "[http]\nnames = [\"c.d\"]\nhttps = \"[::]:1\"\nredirect = []\n[turn]\nlisten = []\n[webrtc]\nlisten = []\n[metrics]\nlisten = \"[::1]:9\"\n[box]\nruntime = \"/r\"\n\
                  [limits]\nsessions = 1\n[state]\ndir = \"/s\"\n[log]\nlevel = \"warn\"\n";
     let keys = [
         "http.https",
         "http.redirect",
         "[turn]",
+        "webrtc.listen",
         "metrics.listen",
         "box.runtime",
         "[limits]",
