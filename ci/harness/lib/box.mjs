@@ -67,8 +67,9 @@ export class Box {
   }
 
   // A join link with a new secret. Made by a command of its own, so the daemon never sees it.
-  async invite() {
-    const said = await run(PROGRAM, ['invite', '--url', ORIGIN]);
+  // `pinned`: it says by what the box is known as a WebRTC peer.
+  async invite({ pinned = false } = {}) {
+    const said = await run(PROGRAM, ['invite', '--url', ORIGIN, ...(pinned ? ['--peer', `${this.#dir}/state/peer.pem`] : [])]);
     const link = /https:\/\/\S+#\S+/.exec(said);
     if (!link) throw new Error(`bulle invite printed no link:\n${said}`);
     return link[0];

@@ -22,6 +22,7 @@ const tunnels = new Set();
 
 const server = createServer({ cert: readFileSync(certificate), key: readFileSync(key) }, (asked, answer) => {
   const { method, url: path } = asked;
+  if (/^\/session\//.test(path)) say(`asked for ${path}`);
   const { connection: _, ...headers } = asked.headers;
   const onward = request({ ...box, agent, method, path, headers }, (said) => {
     if (losing > 0 && /^\/session\/(send|poll)/.test(path) && said.statusCode < 300) {

@@ -3,6 +3,7 @@
 import * as paths from './paths.mjs';
 import * as faults from './faults.mjs';
 import * as refused from './refused.mjs';
+import * as peer from './peer.mjs';
 import * as crowd from './crowd.mjs';
 import * as pages from './pages.mjs';
 import * as check from './check.mjs';
@@ -23,6 +24,7 @@ export const scenarios = {
   'no-udp-through-mailbox': paths.noUdpThroughMailbox,
   'no-webrtc': paths.noWebrtcThroughMailbox,
   'no-websocket': refused.noWebsocket,
+  'webrtc-session': peer.webrtcSession,
   'chromium-firefox': paths.chromiumFirefox,
   'ipv6-alone': paths.ipv6Alone,
   'box-unplugged': faults.boxUnplugged,

@@ -18,17 +18,7 @@ export const noWebsocket = {
       phones: ['p1', 'p2', 'proxy'],
       before: async (net) => ['p1', 'p2'].forEach((phone) => net.lead(phone, 'proxy')),
     });
-    const proxy = await t.step('a proxy between the phones and the box', async () => {
-      const service = t.net.service('proxy', 'node', [PROXY, ...t.box.identity, t.authority, t.net.box, BOX_NAME, String(HTTPS_PORT)], {
-        log: `${t.out}/proxy.log`,
-      });
-      await service.line(/^listening/, PATIENCE);
-      return service;
-    });
-    // Firefox says of each refused WebSocket what Chromium keeps to its console.
-    t.provoked.complaints.push(/^Firefox can’t establish a connection to the server at wss:\/\/[^ ]*\/session\.$/);
-    // The same of one that is cut while the page goes on.
-    t.provoked.complaints.push(/^The connection to wss:\/\/[^ ]*\/session was interrupted while the page was loading\.$/);
+    const proxy = await between(t);
     const said = (pattern) => proxy.lines.filter((line) => pattern.test(line)).length;
     const [ada, grace] = await t.step('Chromium and Firefox start', () => Promise.all([
       t.person('Ada Tester', 'p1', { webrtc: false }),
@@ -79,7 +69,22 @@ export const noWebsocket = {
   },
 };
 
-async function arrived(ada, grace, from, to) {
+// A proxy between the phones and the box, which refuses WebSockets until it is told otherwise.
+export async function between(t) {
+  // Firefox says of each refused WebSocket what Chromium keeps to its console.
+  t.provoked.complaints.push(/^Firefox can’t establish a connection to the server at wss:\/\/[^ ]*\/session\.$/);
+  // The same of one that is cut while the page goes on.
+  t.provoked.complaints.push(/^The connection to wss:\/\/[^ ]*\/session was interrupted while the page was loading\.$/);
+  return t.step('a proxy between the phones and the box', async () => {
+    const service = t.net.service('proxy', 'node', [PROXY, ...t.box.identity, t.authority, t.net.box, BOX_NAME, String(HTTPS_PORT)], {
+      log: `${t.out}/proxy.log`,
+    });
+    await service.line(/^listening/, PATIENCE);
+    return service;
+  });
+}
+
+export async function arrived(ada, grace, from, to) {
   await Promise.all([...from.map((mark) => grace.reads(mark, PATIENCE)), ...to.map((mark) => ada.reads(mark, PATIENCE))]);
   await Promise.all([
     ...from.map((mark) => ada.delivery(mark, 'delivered', PATIENCE)),
