@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use base::Instant;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -12,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use wire::{ClientFrame, NodeFrame};
 
+use crate::clock::Clock;
 use crate::session::{Carrier, Node};
 use crate::usage;
 
@@ -43,7 +45,7 @@ pub async fn run(node: &Node, count: usize, limit: Duration) -> Result<Came> {
         files > count as u64 + 100,
         "--crowd {count} needs more open files than the {files} that this process may have; `ulimit -n` raises them"
     );
-    let (began, tries) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+    let (clock, tries) = (Clock::start(), Arc::new(AtomicUsize::new(0)));
     let all_there = Arc::new(Barrier::new(count + 1));
     let mut sessions = JoinSet::new();
     for _ in 0..count {
@@ -59,7 +61,7 @@ pub async fn run(node: &Node, count: usize, limit: Duration) -> Result<Came> {
     }
     let open = timeout(limit, all_there.wait()).await;
     ensure!(open.is_ok(), "not all of {count} sessions were open after {} s", limit.as_secs());
-    let after = began.elapsed();
+    let after = clock.now().saturating_duration_since(Instant::ZERO);
     let answers = async {
         tokio::select! {
             _ = all_there.wait() => Ok(()),
