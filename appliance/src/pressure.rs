@@ -2,6 +2,7 @@
 //!
 //! `appliance_core::memory` judges; this reads the files of the kernel.
 
+use crate::accept::Gate;
 use crate::clocks::Clocks;
 use crate::control;
 use crate::files;
@@ -25,7 +26,7 @@ const GROUPS: &str = "/sys/fs/cgroup";
 const LARGEST: usize = 64 * 1024;
 
 /// Looks, for as long as the runtime runs this task.
-pub async fn watch(hub: Arc<Hub>, clocks: Arc<Clocks>) {
+pub async fn watch(hub: Arc<Hub>, gate: Arc<Gate>, clocks: Arc<Clocks>) {
     let groups = limited_groups();
     let mut watch = Watch::default();
     let mut level = Level::Enough;
@@ -34,7 +35,7 @@ pub async fn watch(hub: Arc<Hub>, clocks: Arc<Clocks>) {
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         beat.tick().await;
-        if ebb.handle_sessions(hub.sessions()) {
+        if ebb.handle_open(gate.count() + hub.sessions()) {
             let hub = Arc::clone(&hub);
             tokio::task::spawn_blocking(move || hub.give_back());
         }

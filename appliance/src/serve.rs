@@ -203,7 +203,7 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
     }
     tokio::spawn(Arc::clone(&hub).keep_time());
     tokio::spawn(notify::keep_alive(Arc::clone(&hub)));
-    tokio::spawn(pressure::watch(Arc::clone(&hub), Arc::clone(&clocks)));
+    tokio::spawn(pressure::watch(Arc::clone(&hub), Arc::clone(&gate), Arc::clone(&clocks)));
     let control = control.ok().map(|control| tokio::spawn(control.serve(Arc::clone(&hub), orders.clone())));
     info!("started");
     notify::ready();

@@ -96,8 +96,10 @@ impl Watch {
     }
 }
 
-/// Sessions whose going is worth looking at what they leave: some 60 KiB each.
+/// Connections whose going is worth looking at what they leave: some 60 KiB each.
 const FEW: usize = 64;
+/// For so many looks nobody must have gone: those who come last, or give up, still hold memory meanwhile.
+const STILL: u8 = 3;
 
 /// Notices that a crowd has gone, after which the heap holds much that nobody uses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -105,19 +107,21 @@ pub struct Ebb {
     /// The most at a time since the last ebb.
     most: usize,
     before: usize,
+    still: u8,
 }
 
 impl Ebb {
-    /// So many sessions are open. Says whether half of them have gone since the last time that it did, and no more
-    /// are going at the moment.
-    pub fn handle_sessions(&mut self, open: usize) -> bool {
+    /// So many connections and sessions are open. Says whether half of them have gone since the last time that it
+    /// did, and no more are going.
+    pub fn handle_open(&mut self, open: usize) -> bool {
         let going = open < std::mem::replace(&mut self.before, open);
+        self.still = if going { 0 } else { self.still.saturating_add(1) };
         self.most = self.most.max(open);
-        let gone = open + FEW <= self.most && open <= self.most / 2;
-        if gone && !going {
+        let gone = open + FEW <= self.most && open <= self.most / 2 && self.still >= STILL;
+        if gone {
             self.most = open;
         }
-        gone && !going
+        gone
     }
 }
 
@@ -228,15 +232,14 @@ mod tests {
     #[test]
     fn a_crowd_that_has_gone_is_noticed_once_and_a_few_are_none() {
         let mut ebb = Ebb::default();
-        let noticed = |ebb: &mut Ebb, sessions: &[usize]| {
-            sessions.iter().map(|open| ebb.handle_sessions(*open)).collect::<Vec<_>>()
-        };
-        assert_eq!(noticed(&mut ebb, &[0, 0, 900, 1000, 700, 500]), [false; 6], "it is still going");
-        assert_eq!(noticed(&mut ebb, &[300, 300, 300]), [false, true, false]);
-        assert_eq!(noticed(&mut ebb, &[150, 151, 151]), [false, false, false], "not half, then more again");
-        assert_eq!(noticed(&mut ebb, &[150, 100, 100]), [false, false, true]);
-        assert_eq!(noticed(&mut ebb, &[40, 40, 0, 0]), [false, false, false, true]);
-        assert_eq!(noticed(&mut ebb, &[63, 0, 0, 0]), [false; 4], "a few leave little");
-        assert_eq!(noticed(&mut ebb, &[64, 0, 0, 0]), [false, false, true, false]);
+        let noticed = |ebb: &mut Ebb, open: &[usize]| open.iter().position(|open| ebb.handle_open(*open));
+        assert_eq!(noticed(&mut ebb, &[0, 0, 900, 1000, 700, 500, 500, 499, 400, 400]), None, "still going");
+        assert_eq!(noticed(&mut ebb, &[300, 300, 300, 300, 300, 300, 300, 300]), Some(3));
+        assert_eq!(noticed(&mut ebb, &[300, 300, 300, 300, 300]), None, "once");
+        assert_eq!(noticed(&mut ebb, &[151, 151, 151, 151, 151]), None, "not half");
+        assert_eq!(noticed(&mut ebb, &[150, 160, 149, 149, 149, 149]), Some(5), "some come meanwhile");
+        assert_eq!(noticed(&mut ebb, &[0, 0, 0, 0]), Some(3));
+        assert_eq!(noticed(&mut ebb, &[63, 0, 0, 0, 0]), None, "a few leave little");
+        assert_eq!(noticed(&mut ebb, &[64, 0, 0, 0, 0]), Some(4));
     }
 }
