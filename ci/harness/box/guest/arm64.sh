@@ -33,6 +33,14 @@ check "the page opens over TLS, over the air" grep -q '<html' <(page)
 check "no unit has failed" no_failed_unit
 no_cycle() { ! box journalctl -b --no-pager | grep -qi 'ordering cycle'; }
 check "no ordering cycle" no_cycle
-value memory_mib "$(free -m | awk '/^Mem:/ { print $3 }')"
+# The least of some readings: what this test has just run still goes, and is not the box's.
+memory_mib() {
+    local reading
+    for reading in {1..10}; do
+        ((reading == 1)) || sleep 2
+        free -m | awk '/^Mem:/ { print $3 }'
+    done | sort -n | head -n 1
+}
+value memory_mib "$(memory_mib)"
 listeners | sed 's/^/listens /'
 echo end
