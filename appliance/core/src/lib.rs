@@ -18,6 +18,7 @@ pub mod firstboot;
 mod golden;
 pub mod lan;
 pub mod light;
+pub mod mac;
 pub mod memory;
 pub mod mode;
 pub mod names;
@@ -59,8 +60,9 @@ pub mod fuzzing {
 
     /// A frame claims the address that stands in it, or none, and never one of ours.
     pub fn arp(data: &[u8]) {
-        use crate::network::arp::{FRAME, Hardware, claimed, probe};
-        let Some(ours) = Hardware::parse("02:00:00:00:00:01") else { return };
+        use crate::mac::Mac;
+        use crate::network::arp::{FRAME, claimed, probe};
+        let Some(ours) = Mac::parse(b"02:00:00:00:00:01") else { return };
         if let Some(address) = claimed(data, ours) {
             assert!(data.len() >= FRAME && data.get(28..32) == Some(&address.octets()));
             assert_eq!(claimed(&probe(ours, address), ours), None);

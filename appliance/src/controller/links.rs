@@ -1,6 +1,6 @@
 //! Network interfaces, as the kernel's files and calls tell of them.
 
-use appliance_core::network::arp::Hardware;
+use appliance_core::mac::Mac;
 use appliance_core::prefix::Prefix;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
@@ -21,7 +21,7 @@ pub(super) struct Link {
     /// Its name.
     pub(super) name: String,
     /// Its hardware address, where it has one of Ethernet.
-    pub(super) hardware: Option<Hardware>,
+    pub(super) hardware: Option<Mac>,
     /// A radio's.
     pub(super) wireless: bool,
     /// Belongs to a device and not to the kernel itself.
@@ -60,7 +60,7 @@ pub(super) fn links(sys: &Path) -> Vec<Link> {
                 name,
                 hardware: fs::read_to_string(path.join("address"))
                     .ok()
-                    .and_then(|text| Hardware::parse(&text)),
+                    .and_then(|text| Mac::parse(text.trim().as_bytes())),
                 wireless: path.join("phy80211").exists() || path.join("wireless").exists(),
                 physical: path.join("device").exists(),
                 carrier,

@@ -4,7 +4,8 @@
 //! Invariant: reading is bounded, however much is said on the cable.
 
 use super::links::Link;
-use appliance_core::network::arp::{self, Hardware};
+use appliance_core::mac::Mac;
+use appliance_core::network::arp;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{MsgFlags, bind, recv, send};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, eth, socket_with};
@@ -19,7 +20,7 @@ const MOST_FRAMES: usize = 256;
 /// The neighbours on one interface.
 pub(super) struct Neighbours {
     index: u32,
-    ours: Hardware,
+    ours: Mac,
     /// `None` where nobody can be asked.
     socket: Option<OwnedFd>,
 }

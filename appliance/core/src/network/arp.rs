@@ -2,11 +2,8 @@
 //!
 //! Not here: when to ask ([`super::Leases`]), and sending or receiving.
 
+use crate::mac::Mac;
 use std::net::Ipv4Addr;
-
-/// A hardware address of Ethernet.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Hardware([u8; 6]);
 
 /// Bytes of a question, and the least of an answer: the header of Ethernet, and an ARP packet for IPv4.
 pub const FRAME: usize = 14 + 28;
@@ -18,25 +15,9 @@ const KIND: [u8; 6] = [0, 1, 0x08, 0, 6, 4];
 const REQUEST: [u8; 2] = [0, 1];
 const REPLY: [u8; 2] = [0, 2];
 
-impl Hardware {
-    /// As the kernel shows it: `02:00:00:00:00:01`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut bytes = [0; 6];
-        let mut parts = text.trim().split(':');
-        for byte in &mut bytes {
-            let part = parts
-                .next()
-                .filter(|part| part.len() == 2 && part.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
-            *byte = u8::from_str_radix(part, 16).ok()?;
-        }
-        parts.next().is_none().then_some(Self(bytes))
-    }
-}
-
 /// An ARP probe (RFC 5227 section 1.1): asks who has `wanted` without saying that it is ours.
 #[must_use]
-pub fn probe(ours: Hardware, wanted: Ipv4Addr) -> [u8; FRAME] {
+pub fn probe(ours: Mac, wanted: Ipv4Addr) -> [u8; FRAME] {
     let mut frame = [0; FRAME];
     let parts = [
         &BROADCAST[..],
@@ -57,7 +38,7 @@ pub fn probe(ours: Hardware, wanted: Ipv4Addr) -> [u8; FRAME] {
 
 /// The address that another machine says is its own in this frame, if it is ARP and from another than `ours`.
 #[must_use]
-pub fn claimed(frame: &[u8], ours: Hardware) -> Option<Ipv4Addr> {
+pub fn claimed(frame: &[u8], ours: Mac) -> Option<Ipv4Addr> {
     let (_, packet) = frame.split_first_chunk::<12>()?;
     let packet = packet.strip_prefix(&ARP)?.strip_prefix(&KIND)?;
     let packet = packet.strip_prefix(&REQUEST).or_else(|| packet.strip_prefix(&REPLY))?;
@@ -72,12 +53,12 @@ pub fn claimed(frame: &[u8], ours: Hardware) -> Option<Ipv4Addr> {
 mod tests {
     use super::*;
 
-    const OURS: Hardware = Hardware([2, 0, 0, 0, 0, 1]);
-    const THEIRS: Hardware = Hardware([2, 0, 0, 0, 0, 2]);
+    const OURS: Mac = Mac([2, 0, 0, 0, 0, 1]);
+    const THEIRS: Mac = Mac([2, 0, 0, 0, 0, 2]);
     const WANTED: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
 
     /// The answer to a probe, from `hardware`.
-    fn reply(hardware: Hardware, address: Ipv4Addr) -> [u8; FRAME] {
+    fn reply(hardware: Mac, address: Ipv4Addr) -> [u8; FRAME] {
         let mut frame = probe(hardware, Ipv4Addr::UNSPECIFIED);
         frame[20..22].copy_from_slice(&REPLY);
         frame[28..32].copy_from_slice(&address.octets());
@@ -117,21 +98,6 @@ mod tests {
             let mut other = whole;
             other[at] ^= 0x40;
             assert_eq!(claimed(&other, OURS), None, "byte {at}");
-        }
-    }
-
-    #[test]
-    fn a_hardware_address_is_read_as_the_kernel_writes_it() {
-        assert!(Hardware::parse("02:00:00:00:00:01\n") == Some(OURS));
-        for wrong in [
-            "",
-            "02:00:00:00:00",
-            "02:00:00:00:00:01:02",
-            "2:0:0:0:0:1",
-            "02:00:00:00:00:0g",
-            "+2:00:00:00:00:01",
-        ] {
-            assert!(Hardware::parse(wrong).is_none(), "{wrong}");
         }
     }
 }

@@ -11,7 +11,7 @@ mod render;
 mod tests;
 
 pub use complaint::complaint;
-pub use control::{Command, Mac, Message, News, Phase, Status, message, status, version};
+pub use control::{Command, Message, News, Phase, Status, message, status, version};
 pub use render::{Files, render};
 
 /// The longest message of hostapd that is looked at.

@@ -275,7 +275,7 @@ fn a_hanging_hostapd_is_killed_and_started_again() {
 #[test]
 fn stations_are_counted_and_a_full_network_is_said_once() {
     let mut bench = Bench::up();
-    let station = Private::new(crate::wifi::hostapd::Mac::default());
+    let station = Private::new(crate::mac::Mac::default());
     bench.machine.handle_news(News::Joined(station), bench.now);
     assert!(
         bench.machine.poll_timeout().unwrap().saturating_duration_since(bench.now) < Duration::from_secs(1)
@@ -359,7 +359,7 @@ mod any {
     }
 
     fn news(kind: u8) -> News {
-        let station = Private::new(crate::wifi::hostapd::Mac::default());
+        let station = Private::new(crate::mac::Mac::default());
         let all = [
             News::Enabled,
             News::Disabled,

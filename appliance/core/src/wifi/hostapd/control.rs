@@ -1,5 +1,6 @@
 //! The control socket: datagrams of text, replies and events mixed.
 
+use crate::mac::Mac;
 use base::Private;
 
 /// Most events that carry a number carry a small one.
@@ -36,10 +37,6 @@ impl Command {
         }
     }
 }
-
-/// The address of a station.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Mac([u8; 6]);
 
 /// A datagram of hostapd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +88,7 @@ pub fn message(datagram: &[u8]) -> Message<'_> {
 fn news(text: &[u8]) -> News {
     let mut words = text.split(|byte| *byte == b' ');
     let name = words.next().unwrap_or_default();
-    let mut station = || words.next().and_then(mac).map(Private::new);
+    let mut station = || words.next().and_then(Mac::parse).map(Private::new);
     match name {
         b"AP-ENABLED" => News::Enabled,
         b"AP-DISABLED" => News::Disabled,
@@ -110,17 +107,6 @@ fn news(text: &[u8]) -> News {
         b"CTRL-EVENT-TERMINATING" => News::Ending,
         _ => News::Other,
     }
-}
-
-fn mac(word: &[u8]) -> Option<Mac> {
-    let mut bytes = [0; 6];
-    let mut parts = word.split(|byte| *byte == b':');
-    for byte in &mut bytes {
-        let [high, low] = *parts.next()? else { return None };
-        let digit = |letter: u8| char::from(letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        *byte = digit(high)? << 4 | digit(low)?;
-    }
-    parts.next().is_none().then_some(Mac(bytes))
 }
 
 fn number(digits: &[u8]) -> Option<u32> {

@@ -160,7 +160,7 @@ const MAC: &str = "02:00:00:00:01:0f";
 
 #[test]
 fn events_of_stations_carry_their_address_hidden() {
-    type Made = fn(Private<Mac>) -> News;
+    type Made = fn(Private<crate::mac::Mac>) -> News;
     let known: [(&str, Made); 3] = [
         ("AP-STA-CONNECTED", News::Joined),
         ("AP-STA-DISCONNECTED", News::Left),
