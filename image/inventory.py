@@ -19,8 +19,9 @@ FORBIDDEN = (
     "dropbear", "telnetd", "apt", "apt-get", "dpkg", "gcc", "cc", "ld", "as", "make", "perl*", "python*", "lua*",
     "curl", "wget", "nc", "socat", "gdb", "strace", "tcpdump",
 )
-# Built by us from what changes with each commit: told in whole MiB.
+# Built by us from what changes with each commit: told in MiB, and as they were accepted while they are near that.
 ROUGHLY = ("root/usr/bin/bulle", "boot/vmlinuz")
+NEAR = 0.05
 # Other with --fast: not told.
 UNTOLD = ("boot/EFI/Linux/*.efi", "boot/initrd", "boot/cmdline.txt")
 # How our own program must be built.
@@ -55,7 +56,7 @@ def _line(part, folder, path, faults):
             faults.append(f"{shown} must not be on a box: see FORBIDDEN in image/inventory.py")
     size = f"{info.st_size}"
     if any(fnmatch.fnmatch(shown, pattern) for pattern in ROUGHLY):
-        size = f"{-(-info.st_size >> 20)}M"
+        size = f"{info.st_size / (1 << 20):.1f}M"
     elif any(fnmatch.fnmatch(shown, pattern) for pattern in UNTOLD):
         size = "-"
     found = elf.read(path) if part == "root" else None
@@ -65,20 +66,38 @@ def _line(part, folder, path, faults):
     return f"{mode:04o} {size} {shown}{flags}\n"
 
 
+def _as_accepted(now, before):
+    """`now`, with the sizes of `before` where those are told in MiB and the new ones are near."""
+    accepted = {}
+    for line in before.splitlines():
+        mode, size, shown = line.split(" ", 2)
+        if size.endswith("M"):
+            accepted[mode, shown] = float(size[:-1])
+    lines = []
+    for line in now.splitlines(keepends=True):
+        mode, size, shown = line.rstrip("\n").split(" ", 2)
+        was = accepted.get((mode, shown))
+        if was is not None and size.endswith("M") and abs(float(size[:-1]) - was) <= NEAR * was:
+            line = f"{mode} {was:.1f}M {shown}\n"
+        lines.append(line)
+    return "".join(lines)
+
+
 def compare(board, now, accept):
     """Fails when the image holds something else than was accepted."""
     path = IMAGE / "manifest" / f"{board.id}.txt"
     before = path.read_text() if path.exists() else ""
     (OUT / "image" / board.id).mkdir(parents=True, exist_ok=True)
     (OUT / "image" / board.id / "manifest.txt").write_text(now)
-    if now == before:
+    near = _as_accepted(now, before)
+    if now == before or (near == before and not accept):
         return
     if accept:
         path.parent.mkdir(exist_ok=True)
         path.write_text(now)
         say(f"accepted: image/manifest/{board.id}.txt, {now.count(chr(10))} files")
         return
-    changes = [line for line in difflib.unified_diff(before.splitlines(), now.splitlines(), lineterm="", n=0)
+    changes = [line for line in difflib.unified_diff(before.splitlines(), near.splitlines(), lineterm="", n=0)
                if line[:1] in "+-" and line[:3] not in ("+++", "---")]
     shown = "\n".join(changes[:40]) + (f"\n... and {len(changes) - 40} more lines" if len(changes) > 40 else "")
     raise Fault(f"what is in the image differs from image/manifest/{board.id}.txt:\n{shown}\n"

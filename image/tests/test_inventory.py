@@ -52,3 +52,14 @@ class Inventory(unittest.TestCase):
             inventory.compare(chosen, "0644 1 root/a\n", accept=False)
             with self.assertRaisesRegex(Fault, "-0644 1 root/a"):
                 inventory.compare(chosen, "", accept=False)
+
+    def test_what_changes_with_each_commit_may_stay_near_its_accepted_size(self):
+        chosen = board.Board("x", self.base, "X", "arm64", "mbr-rpi", {})
+        with mock.patch.object(inventory, "IMAGE", self.base), mock.patch.object(inventory, "OUT", self.base):
+            inventory.compare(chosen, "0755 13.0M root/a [pie]\n", accept=True)
+            for near in ("12.9M", "13.1M", "13.6M", "12.4M"):
+                inventory.compare(chosen, f"0755 {near} root/a [pie]\n", accept=False)
+            for other in ("0755 13.8M root/a [pie]", "0755 12.2M root/a [pie]", "0644 13.0M root/a [pie]",
+                          "0755 13.0M root/a", "0755 13.0M root/b [pie]"):
+                with self.assertRaises(Fault):
+                    inventory.compare(chosen, other + "\n", accept=False)
