@@ -1,5 +1,9 @@
 //! What this machine is called and which addresses it has.
 
+mod changes;
+
+pub use changes::AddressChanges;
+
 use appliance_core::names::DnsName;
 use appliance_core::pki::Identity;
 use appliance_core::settings::HostFacts;

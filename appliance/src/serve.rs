@@ -11,6 +11,7 @@ pub use reload::Reread;
 use crate::accept::{self, Gate, ListenError};
 use crate::clocks::{Clocks, SYNCHRONIZED};
 use crate::control::{self, Control, Figures, Order};
+use crate::host::AddressChanges;
 use crate::http::explain::{self, Explanation};
 use crate::http::page::{self, Page};
 use crate::hub::{Hub, TurnDesk};
@@ -145,6 +146,7 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
     let ports = Ports { http: port(&redirect), https: port(&https) };
     // From before the first of them can have news.
     let mut changes = live.changed();
+    let mut addresses = AddressChanges::listen();
     let mut services = Services::start(live, &clocks, ports).await.map_err(ServeError::Listen)?;
 
     let (stop, stopped) = watch::channel(false);
@@ -247,6 +249,7 @@ async fn run(live: &Arc<Live>, reread: Option<Reread>) -> Result<(), ServeError>
                 services.follow().await;
                 tls::follow(&mut tls, &state, live, &clocks);
             }
+            () = addresses.next() => tls::follow(&mut tls, &state, live, &clocks),
             () = tokio::time::sleep_until(tls::poll_timeout(&tls, &clocks)) => {
                 tls::handle_timeout(&mut tls, &state, live, &clocks);
             }

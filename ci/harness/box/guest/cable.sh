@@ -65,7 +65,7 @@ join 1 "$(field Network)" "$(field Key)" wpa3
 check "a phone joins" until_true joined 1
 check "and gets an address" sta 1 udhcpc -q -n -t 10 -T 2 -i wlan0 -s /test/lease
 check "of the Wi-Fi's own" grep -q ' 172\.30\.77\.[0-9]*/24 ' <(sta 1 ip -4 -o addr show dev wlan0 scope global)
-check "it reads the page" sta 1 curl --silent --fail --max-time 10 --cacert /tmp/ca.crt -o /dev/null https://172.30.77.1/
+check "it reads the page" sta 1 curl --silent --show-error --fail --max-time 60 --cacert /tmp/ca.crt -o /dev/null https://172.30.77.1/
 check "it hears no at once when it tries private DNS" refused_at_once 172.30.77.1 853
 check "the network of the cable is out of its reach" bash -c '! ip netns exec sta1 ping -c 1 -W 2 10.77.0.1'
 check "no unit has failed" no_failed_unit
