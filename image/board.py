@@ -37,6 +37,7 @@ BOARD = PART | {
     "boot.microcode": (WORDS, False),
     "boot.config": (TEXT, False),
     "boot.device_trees": (TABLE_OF_WORDS, False),
+    "boot.overlays": (WORDS, False),
     "size.bulle": (NUMBER, True),
     "size.boot": (NUMBER, True),
     "size.root": (NUMBER, True),
@@ -48,7 +49,8 @@ BOARD = PART | {
     "hook": (TEXT, False),
 }
 # Keys that only one layout knows, and those that it cannot do without.
-ONLY = {"mbr-rpi": {"boot.config", "boot.device_trees", "drivers.device_trees", "drivers.needs"}, "gpt-uefi": {"boot.microcode"}}
+ONLY = {"mbr-rpi": {"boot.config", "boot.device_trees", "boot.overlays", "drivers.device_trees", "drivers.needs"},
+        "gpt-uefi": {"boot.microcode"}}
 NEEDS = {"mbr-rpi": {"boot.config", "boot.device_trees"}, "gpt-uefi": set()}
 # In MiB: the least that works, the most that makes sense on a small card.
 SIZES = {"size.bulle": (8, 64), "size.boot": (48, 512), "size.root": (64, 1024), "size.data": (16, 4096)}
@@ -176,9 +178,10 @@ def _consistent(path, values, faults):
     for key, (least, most) in SIZES.items():
         if key in values and not least <= values[key] <= most:
             fault(key, f"expected {least} to {most} (MiB), found {values[key]}")
-    for key in ("hook", "boot.config", "drivers.modalias"):
-        if key in values and (not SAFE_NAME.fullmatch(values[key]) or not (path.parent / values[key]).is_file()):
-            fault(key, f"there is no file '{values[key]}' in the board's folder")
+    files = [(key, values[key]) for key in ("hook", "boot.config", "drivers.modalias") if key in values]
+    for key, file in files + [("boot.overlays", file) for file in values.get("boot.overlays", [])]:
+        if not SAFE_NAME.fullmatch(file) or not (path.parent / file).is_file():
+            fault(key, f"there is no file '{file}' in the board's folder")
     for key in ("modules", "initrd_modules", "kernel.load"):
         seen = set()
         for module in values.get(key, []):

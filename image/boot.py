@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import board as boards, firmware, lock, modules
+from . import board as boards, device_trees, firmware, lock, modules
 from .common import OUT, Fault, run, say, settle
 
 # Exit status of a run that was given up.
@@ -144,6 +144,10 @@ def arm(board, image, work, options):
     words = ["qemu-system-aarch64", "-M", "virt,gic-version=2", "-accel", "tcg,thread=multi,tb-size=512",
              # Cores with known holes are emulated with all that is done about the holes: far slower.
              "-cpu", "max,pauth-impdef=on", "-kernel", str(work / chosen.kernel), "-initrd", str(work / chosen.initrd)]
+    tree = work / "virt.dtb"
+    run(*words[:1], "-M", f"{words[2]},dumpdtb={tree}", *words[5:7], "-smp", "2", "-m", str(options.memory))
+    device_trees.add_light(tree)
+    words += ["-dtb", str(tree)]
     line = (work / chosen.command_line).read_text().split()
     # The driver takes the first port of its name that is asked for, and has none if that one is not there.
     line = [word for word in line if not word.startswith("console=ttyAMA")]

@@ -5,7 +5,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from . import elf, lock, modules
+from . import device_trees, elf, lock, modules
 from .common import IMAGE, OUT, Fault, epoch, run, settle
 
 TRIPLET = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
@@ -23,6 +23,7 @@ def make(board, tree, kernel, version):
 
     microcode(board, tree, kernel.parent / "microcode.bin")
     modules.take_kernel(tree, kernel)
+    device_trees.extend(board, kernel)
     initrd = settings["kernel"]["initrd_modules"] + board.list("initrd_modules")
     inside = settings["kernel"]["modules"] + board.list("modules") + initrd
     modules.prune(tree, modules.closure(tree, inside))

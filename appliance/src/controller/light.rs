@@ -14,6 +14,7 @@ use tokio::time::timeout;
 #[derive(Debug)]
 pub(super) struct Light {
     wanted: Option<watch::Sender<light::Light>>,
+    sys: PathBuf,
     dir: Option<PathBuf>,
     task: Option<JoinHandle<()>>,
     /// What drove it before.
@@ -21,29 +22,20 @@ pub(super) struct Light {
 }
 
 impl Light {
-    /// Looks for the light of this board. It shows nothing of ours until [`Light::show`].
+    /// Shows nothing of ours until [`Light::show`].
     #[must_use]
     pub(super) fn new(sys: &Path) -> Self {
-        let all = fs::read_dir(sys.join("class/leds")).into_iter().flatten();
-        let mut names: Vec<String> =
-            all.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).take(MOST_LIGHTS).collect();
-        names.sort();
-        let chosen = light::choose(&names).and_then(|index| names.get(index));
-        Self {
-            wanted: None,
-            dir: chosen.map(|name| sys.join("class/leds").join(name)),
-            task: None,
-            before: None,
-        }
+        Self { wanted: None, sys: sys.to_owned(), dir: None, task: None, before: None }
     }
 
-    /// Says this from now on.
+    /// Says this from now on. Where there is no light yet it is looked for again: its driver may come after us.
     pub(super) fn show(&mut self, light: light::Light) {
         if let Some(wanted) = &self.wanted {
             wanted.send_if_modified(|before| std::mem::replace(before, light) != light);
             return;
         }
-        let Some(dir) = self.dir.clone() else { return };
+        let Some(dir) = find(&self.sys) else { return };
+        self.dir = Some(dir.clone());
         let trigger = dir.join("trigger");
         // The one in brackets is in force.
         let all = fs::read_to_string(&trigger).unwrap_or_default();
@@ -65,6 +57,16 @@ impl Drop for Light {
             let _ = fs::write(dir.join("trigger"), before);
         }
     }
+}
+
+/// The light of this board.
+fn find(sys: &Path) -> Option<PathBuf> {
+    let dir = sys.join("class/leds");
+    let all = fs::read_dir(&dir).into_iter().flatten();
+    let mut names: Vec<String> =
+        all.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).take(MOST_LIGHTS).collect();
+    names.sort();
+    light::choose(&names).and_then(|index| names.get(index)).map(|name| dir.join(name))
 }
 
 async fn shine(dir: PathBuf, mut changes: watch::Receiver<light::Light>) {
@@ -165,6 +167,20 @@ mod tests {
             after(1000).await;
             assert!(lights.iter().all(|name| leds.read(&format!("{name}/brightness")) == "7\n"));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_light_whose_driver_comes_later_is_used_then() {
+        let leds = Leds::new("later", &[]);
+        let mut light = Light::new(&leds.0);
+        light.show(light::Light::Serving);
+        let leds = Leds::new("later", &["ACT"]);
+        light.show(light::Light::Serving);
+        after(1).await;
+        assert_eq!(
+            (leds.read("ACT/trigger").as_str(), leds.read("ACT/brightness").as_str()),
+            ("none", "255")
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -30,6 +30,21 @@ check "the authority is the card's" grep -qi "$(fingerprint /tmp/ca.crt)" <(tr -
 page() { sta 1 curl --silent --show-error --fail --max-time 30 --cacert /tmp/ca.crt --resolve "bulle.internal:443:$BOX" https://bulle.internal/; }
 check "the page opens over TLS, over the air" grep -q '<html' <(page)
 
+# The light is a pin of the machine, and its driver the kernel's.
+lit() { cat /sys/class/leds/ACT/brightness; }
+steady() { for _ in {1..10}; do same "$(lit)" 1 || return 1; sleep 0.1; done; }
+# A look takes a while and the light goes on: in 200 there are both.
+blinks() { local seen; seen=$(for _ in {1..200}; do lit; sleep 0.02; done | sort -u | tr '\n' ' '); same "$seen" '0 1 '; }
+check "the light is steady when phones can join" until_true steady
+settings() { mount -o remount,rw /host/boot/bulle; printf '%s\n' "$1" >/host/boot/bulle/bulle.toml; mount -o remount,ro /host/boot/bulle; }
+told() { box systemctl kill --kill-whom=main --signal=HUP bulle-box.service; }
+settings 'mode = "wfi"'
+told
+check "it blinks when there is a mistake in the settings" until_true blinks
+settings 'mode = "wifi"'
+told
+check "and is steady again without it" until_true steady
+
 check "no unit has failed" no_failed_unit
 no_cycle() { ! box journalctl -b --no-pager | grep -qi 'ordering cycle'; }
 check "no ordering cycle" no_cycle
