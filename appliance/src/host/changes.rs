@@ -1,12 +1,10 @@
 //! When an address of this machine comes or goes: a phone reads a new one off the screen and is there at once.
 
-use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
-};
-use std::os::fd::{AsRawFd, OwnedFd};
+use nix::sys::socket::{AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, socket};
+use std::io::ErrorKind;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
+use tokio::net::UnixDatagram;
 use tokio::time::Instant;
 
 /// News of IPv4 and of IPv6 addresses (`RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV6_IFADDR`; rtnetlink(7)).
@@ -19,7 +17,8 @@ const MOST: usize = 256;
 /// Tells of changes from the moment it was made.
 #[derive(Debug)]
 pub struct AddressChanges {
-    socket: Option<AsyncFd<OwnedFd>>,
+    /// Of netlink. To receive from it, it is a socket for datagrams like any other.
+    socket: Option<UnixDatagram>,
     quiet_until: Instant,
 }
 
@@ -34,37 +33,32 @@ impl AddressChanges {
     pub async fn next(&mut self) {
         let Some(socket) = &self.socket else { return std::future::pending().await };
         tokio::time::sleep_until(self.quiet_until).await;
-        loop {
-            let Ok(mut ready) = socket.readable().await else { return std::future::pending().await };
-            let heard = drain(socket.get_ref());
-            if heard < MOST {
-                ready.clear_ready();
-            }
-            if heard > 0 {
+        while socket.readable().await.is_ok() {
+            if drain(socket) {
                 self.quiet_until = Instant::now() + PAUSE;
                 return;
             }
         }
+        std::future::pending::<()>().await;
     }
 }
 
-fn open() -> std::io::Result<AsyncFd<OwnedFd>> {
+fn open() -> std::io::Result<UnixDatagram> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
     bind(socket.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
-    AsyncFd::new(socket)
+    UnixDatagram::from_std(socket.into())
 }
 
-/// Takes what has come, and counts it: what is in it is of no interest, so it may be cut. Too much to be held
-/// (`ENOBUFS`) is news, too.
-fn drain(socket: &OwnedFd) -> usize {
+/// Takes what has come; whether there was anything. What is in it is of no interest, so it may be cut. More than could
+/// be held (`ENOBUFS`) is news, too.
+fn drain(socket: &UnixDatagram) -> bool {
     let mut start = [0; 16];
-    let mut heard = 0;
-    while heard < MOST {
-        match recv(socket.as_raw_fd(), &mut start, MsgFlags::empty()) {
-            Ok(_) | Err(Errno::ENOBUFS) => heard += 1,
-            Err(Errno::EINTR) => {}
-            Err(_) => break,
+    let mut heard = false;
+    for _ in 0..MOST {
+        match socket.try_recv(&mut start) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Ok(_) | Err(_) => heard = true,
         }
     }
     heard
