@@ -100,7 +100,7 @@ async fn sessions_of_both_kinds_are_sessions_of_one_node() {
     let dump = crate::control::ask(&daemon, &["dump"]).await;
     assert!(dump.contains("held sessions=2 ") && dump.contains(" polls=1 "), "{dump}");
 
-    let acknowledge = ClientFrame::Acknowledge { address: inbox(&key(1)), seq };
+    let acknowledge = ClientFrame::Acknowledge { address: inbox(&key(1)), first: seq, last: seq };
     assert_eq!(phone.send(&[acknowledge, ClientFrame::Ping { nonce: 3 }]).await.status, 204);
     let frames = phone.poll().await;
     assert_eq!(NodeFrame::decode(&frames[0]), Ok(NodeFrame::Pong { nonce: 3 }));
@@ -274,7 +274,7 @@ async fn asked_to_stop_it_says_goodbye_to_who_waits() {
     let waits = daemon.post("/session/poll?1", &headers, &[]);
     let mut waits = Box::pin(waits);
     // An acknowledgement is answered by nothing, so the question goes on waiting.
-    let acknowledge = [ClientFrame::Acknowledge { address: inbox(&key(1)), seq: 1 }];
+    let acknowledge = [ClientFrame::Acknowledge { address: inbox(&key(1)), first: 1, last: 1 }];
     tokio::select! {
         answer = &mut waits => panic!("{answer:?}"),
         answer = phone.send(&acknowledge) => assert_eq!(answer.status, 204),

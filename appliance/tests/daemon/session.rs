@@ -77,7 +77,7 @@ async fn an_envelope_goes_from_one_session_to_another() {
         panic!("a delivery")
     };
     assert_eq!((address, delivered), (inbox(&key), envelope.as_slice()));
-    reader.send(&ClientFrame::Acknowledge { address, seq }).await;
+    reader.send(&ClientFrame::Acknowledge { address, first: seq, last: seq }).await;
     assert_alive(&mut reader).await;
 }
 
@@ -106,7 +106,7 @@ async fn many_large_envelopes_arrive_in_order_at_a_reader_that_comes_late() {
             NodeFrame::Deliver { address, seq, envelope } => {
                 assert!(envelope.iter().all(|byte| *byte == expected));
                 expected += 1;
-                reader.send(&ClientFrame::Acknowledge { address, seq }).await;
+                reader.send(&ClientFrame::Acknowledge { address, first: seq, last: seq }).await;
             }
             NodeFrame::Subscribed { .. } => {}
             other => panic!("{other:?}"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use client_core::Arrivals;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _, future};
 use phones::clock::Clock;
@@ -66,7 +67,8 @@ impl Pairs {
                 Pace::Window(_) => Duration::ZERO,
                 Pace::Every(interval) => interval * u32::try_from(number)? / u32::try_from(count)?,
             };
-            let pair = Pair { protocol: self.protocol.clone(), number, messages, pace, clock, first };
+            let protocol = self.protocol.clone();
+            let pair = Pair { protocol, number, inbox: inbox(number), messages, pace, clock, first };
             tasks.push(tokio::spawn(pair.talk(writer, reader)));
         }
         let (mut pairs, mut delays) = (Vec::with_capacity(count), Vec::with_capacity(count * messages));
@@ -84,6 +86,7 @@ impl Pairs {
 struct Pair {
     protocol: Protocol,
     number: usize,
+    inbox: Address,
     messages: usize,
     pace: Pace,
     clock: Clock,
@@ -155,19 +158,54 @@ impl Pair {
     ) -> Result<Vec<f64>> {
         let mut delays = Vec::with_capacity(self.messages);
         let mut rest = Vec::new();
+        // The rule of a real client.
+        let mut untold = Arrivals::default();
         while delays.len() < self.messages {
-            let message = arrivals.next().await.context("the session ended")??;
+            let due = async {
+                match untold.poll_timeout() {
+                    Some(at) => tokio::time::sleep_until(self.clock.std(at).into()).await,
+                    None => future::pending().await,
+                }
+            };
+            let message = tokio::select! {
+                message = arrivals.next() => message.context("the session ended")??,
+                () = due => {
+                    let run = untold.tell(self.clock.now());
+                    self.answer(out, run.map(Answer::Run)).await?;
+                    continue;
+                }
+            };
             rest.extend_from_slice(&message.into_data());
             for arrival in arrived(&self.protocol, &mut rest)? {
-                let now = self.clock.now().as_micros();
-                delays.push(now.saturating_sub(arrival.sent) as f64);
-                if let (Some(frame), Some(out)) = (arrival.answer, out.as_mut()) {
-                    out.send(Message::Binary(frame.into())).await?;
-                }
+                let now = self.clock.now();
+                delays.push(now.as_micros().saturating_sub(arrival.sent) as f64);
+                let answer = match arrival.answer {
+                    Some(Answer::Run((seq, _))) => untold.handle_arrival(seq, now).map(Answer::Run),
+                    other => other,
+                };
+                self.answer(out, answer).await?;
                 free.add_permits(1);
             }
         }
+        let run = untold.tell(self.clock.now());
+        self.answer(out, run.map(Answer::Run)).await?;
         Ok(delays)
+    }
+
+    async fn answer(&self, out: &mut Option<Sink>, answer: Option<Answer>) -> Result<()> {
+        let frame = match answer {
+            None => return Ok(()),
+            Some(Answer::Frame(frame)) => frame,
+            Some(Answer::Run((first, last))) => {
+                let mut frame = Vec::new();
+                ClientFrame::Acknowledge { address: self.inbox, first, last }.encode(&mut frame);
+                frame
+            }
+        };
+        if let Some(out) = out.as_mut() {
+            out.send(Message::Binary(frame.into())).await?;
+        }
+        Ok(())
     }
 }
 
@@ -195,8 +233,7 @@ pub(crate) fn frame(protocol: &Protocol, to: usize, number: usize, sent: u64) ->
     };
     match protocol {
         Protocol::Bulle(_) => {
-            let address = Address::of(Kind::Queue, &ReceiveKey::of(&sessions::key(to)));
-            ClientFrame::Deposit { req: 1, address, ttl_s: TTL_S, envelope: &block(wire::BLOCK) }
+            ClientFrame::Deposit { req: 1, address: inbox(to), ttl_s: TTL_S, envelope: &block(wire::BLOCK) }
                 .encode(&mut frame);
         }
         Protocol::Bare => frame = block(wire::BLOCK),
@@ -216,11 +253,22 @@ pub(crate) fn frame(protocol: &Protocol, to: usize, number: usize, sent: u64) ->
     frame
 }
 
+fn inbox(of: usize) -> Address {
+    Address::of(Kind::Queue, &ReceiveKey::of(&sessions::key(of)))
+}
+
 /// A message that is there.
 struct Arrival {
     sent: u64,
     /// What the server wants to hear of it.
-    answer: Option<Vec<u8>>,
+    answer: Option<Answer>,
+}
+
+/// What a server hears of messages.
+enum Answer {
+    Frame(Vec<u8>),
+    /// The node's: first and last.
+    Run((u64, u64)),
 }
 
 /// Takes the whole messages off the front of what was heard.
@@ -230,12 +278,10 @@ fn arrived(protocol: &Protocol, heard: &mut Vec<u8>) -> Result<Vec<Arrival>> {
         |payload: &[u8]| payload.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)).context("too short");
     match protocol {
         Protocol::Bulle(_) => {
-            let NodeFrame::Deliver { address, seq, envelope } = NodeFrame::decode(heard)? else {
+            let NodeFrame::Deliver { seq, envelope, .. } = NodeFrame::decode(heard)? else {
                 bail!("not a delivery");
             };
-            let mut answer = Vec::new();
-            ClientFrame::Acknowledge { address, seq }.encode(&mut answer);
-            found.push(Arrival { sent: sent(envelope)?, answer: Some(answer) });
+            found.push(Arrival { sent: sent(envelope)?, answer: Some(Answer::Run((seq, seq))) });
             heard.clear();
         }
         Protocol::Bare => {
@@ -248,7 +294,7 @@ fn arrived(protocol: &Protocol, heard: &mut Vec<u8>) -> Result<Vec<Arrival>> {
                     let topic = body.first_chunk().map_or(0, |len| usize::from(u16::from_be_bytes(*len)));
                     let (packet, payload) =
                         body.get(2 + topic..).and_then(|rest| rest.split_first_chunk()).context("cut")?;
-                    let answer = Some(sessions::mqtt_acknowledge(*packet));
+                    let answer = Some(Answer::Frame(sessions::mqtt_acknowledge(*packet)));
                     found.push(Arrival { sent: sent(payload)?, answer });
                 }
                 heard.drain(..whole);

@@ -119,8 +119,9 @@ impl Node {
                 self.frame(who, &ClientFrame::Append { req, address, expected, ttl_s, envelope: &envelope });
             }
             4 => {
-                let (which, seq) = (next(), u64::from(next()));
-                self.frame(who, &ClientFrame::Acknowledge { address: address(which), seq });
+                let (which, first) = (next(), u64::from(next()));
+                let last = first + u64::from(next() & 0x0f);
+                self.frame(who, &ClientFrame::Acknowledge { address: address(which), first, last });
             }
             5 => self.frame(who, &ClientFrame::Unsubscribe { address: address(next()) }),
             6 => {

@@ -59,7 +59,7 @@ impl<S: Storage, R: RngCore + CryptoRng> Mailbox<S, R> {
                     Err(refusal) => self.refuse(id, req, refusal),
                 }
             }
-            ClientFrame::Acknowledge { address, seq } => self.acknowledge(id, &address, seq),
+            ClientFrame::Acknowledge { address, first, last } => self.acknowledge(id, &address, first, last),
             ClientFrame::RequestCredentials { req } => match pace.and_then(|()| self.want(id, req)) {
                 Ok(()) => self.events.push_back(Event::CredentialsWanted { session: id, req }),
                 Err(refusal) => self.refuse(id, req, refusal),
@@ -179,16 +179,19 @@ impl<S: Storage, R: RngCore + CryptoRng> Mailbox<S, R> {
         Ok(seq)
     }
 
-    fn acknowledge(&mut self, id: SessionId, address: &Address, seq: u64) {
-        let Some(place) = self.sessions.get(&id).and_then(|session| session.place_at(address)) else {
-            return;
-        };
+    fn acknowledge(&mut self, id: SessionId, address: &Address, first: u64, last: u64) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(place) = session.place_at(address) else { return };
+        let Some(subscription) = session.subscription(place) else { return };
         // A log is read by many; what one of them has seen stays for the others.
-        if self.store.get(place).is_none_or(|place| place.kind != Kind::Queue) {
+        if subscription.kind != Kind::Queue {
             return;
         }
-        if self.store.remove(place, seq) {
-            self.counters.count_purged(Cause::Acknowledged, 1);
+        // What was not delivered cannot have arrived.
+        let end = subscription.cursor.min(last.saturating_add(1));
+        let purged = self.store.remove(place, first..end);
+        if purged > 0 {
+            self.counters.count_purged(Cause::Acknowledged, u64::from(purged));
             self.recount(id, place);
         }
     }

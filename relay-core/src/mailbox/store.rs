@@ -2,7 +2,7 @@
 //!
 //! It knows sessions as readers only, by number; who deposited an envelope is not written down.
 
-use core::ops::Bound;
+use core::ops::{Bound, Range};
 use std::collections::{BTreeMap, VecDeque};
 
 use base::{Arena, Chain, Deadlines, Instant, Storage};
@@ -240,28 +240,32 @@ impl<S: Storage> Store<S> {
         u32::try_from(below).unwrap_or(u32::MAX)
     }
 
-    /// Purges one envelope; whether there was one with this number.
-    pub(super) fn remove(&mut self, id: PlaceId, seq: u64) -> bool {
-        let Some(place) = self.places.get_mut(&id) else { return false };
-        let at = place.entries.partition_point(|entry| entry.seq < seq);
-        if place.entries.get(at).is_none_or(|entry| entry.seq != seq) {
-            return false;
+    /// Purges the envelopes with these numbers; how many there were.
+    pub(super) fn remove(&mut self, id: PlaceId, numbers: Range<u64>) -> u32 {
+        let Some(place) = self.places.get_mut(&id) else { return 0 };
+        let from = place.entries.partition_point(|entry| entry.seq < numbers.start);
+        let to = place.entries.partition_point(|entry| entry.seq < numbers.end);
+        if from >= to {
+            return 0;
         }
-        let Some(entry) = place.entries.remove(at) else { return false };
         let before = place.blocks;
-        place.blocks -= entry.envelope.blocks();
+        let mut removed = 0;
+        for entry in place.entries.drain(from..to) {
+            place.blocks -= entry.envelope.blocks();
+            self.arena.free(entry.envelope);
+            removed += 1;
+        }
         let (after, emptied) = (place.blocks, place.entries.is_empty());
         if emptied {
             place.entries = VecDeque::new();
         }
-        self.arena.free(entry.envelope);
-        self.envelopes -= 1;
+        self.envelopes -= removed;
         self.shared_used -= self.beyond(before) - self.beyond(after);
         if emptied {
             self.deadlines.remove(&id);
             self.vanish_if_vacant(id);
         }
-        true
+        removed
     }
 
     /// Purges all envelopes of one mailbox, which still stands; how many that were.

@@ -58,6 +58,23 @@ fn what_was_not_acknowledged_is_delivered_again_to_the_next_subscription() {
 }
 
 #[test]
+fn one_frame_acknowledges_a_run_and_nothing_that_was_not_delivered() {
+    let mut node = node();
+    let (sender, reader) = (node.open(), node.open());
+    node.subscribe(reader, Kind::Queue, &key(1), 0);
+    for byte in 1..=4 {
+        node.deposit(sender, queue(1), byte);
+    }
+    assert_eq!(node.deliveries(reader), [(1, 1), (2, 2), (3, 3), (4, 4)]);
+    node.deposit(sender, queue(1), 5);
+    node.acknowledge_all(reader, queue(1), 2, u64::MAX);
+    let held: Vec<u8> = (1..=5).filter(|byte| node.holds(*byte)).collect();
+    assert_eq!(held, [1, 5]);
+    assert_eq!(node.mailbox.counters().purged_by(Cause::Acknowledged), 3);
+    assert_eq!(node.deliveries(reader), [(5, 5)]);
+}
+
+#[test]
 fn the_newest_subscription_of_a_queue_takes_over_and_the_older_session_is_told() {
     let mut node = node();
     let (sender, old, new) = (node.open(), node.open(), node.open());

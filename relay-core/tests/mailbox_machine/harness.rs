@@ -139,7 +139,11 @@ impl Node {
     }
 
     pub(crate) fn acknowledge(&mut self, id: SessionId, address: Address, seq: u64) {
-        self.send(id, &ClientFrame::Acknowledge { address, seq })
+        self.acknowledge_all(id, address, seq, seq);
+    }
+
+    pub(crate) fn acknowledge_all(&mut self, id: SessionId, address: Address, first: u64, last: u64) {
+        self.send(id, &ClientFrame::Acknowledge { address, first, last })
             .expect("an acknowledgement is no violation");
     }
 

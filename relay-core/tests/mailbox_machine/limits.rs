@@ -240,7 +240,9 @@ fn a_flood_ends_in_bye_and_nobody_else_notices() {
     let mut sent = 0;
     let end = loop {
         sent += 1;
-        if let Err(violation) = node.send(flood, &ClientFrame::Acknowledge { address: nowhere(0), seq: 1 }) {
+        if let Err(violation) =
+            node.send(flood, &ClientFrame::Acknowledge { address: nowhere(0), first: 1, last: 1 })
+        {
             break violation;
         }
     };

@@ -50,7 +50,7 @@ enum Transition {
     Unsubscribe { who: usize, kind: Kind, key: u8 },
     Deposit { who: usize, key: u8, ttl_s: u32, blocks: usize },
     Append { who: usize, key: u8, expected: Option<u64>, ttl_s: u32, blocks: usize },
-    Acknowledge { who: usize, kind: Kind, key: u8, seq: u64 },
+    Acknowledge { who: usize, kind: Kind, key: u8, first: u64, more: u64 },
     Pull { who: usize, count: usize },
     Pass { ms: u64 },
     Purge,
@@ -74,8 +74,8 @@ fn transitions() -> impl Strategy<Value = Transition> {
             .prop_map(|(who, key, ttl_s, blocks)| Transition::Deposit { who, key, ttl_s, blocks }),
         5 => (who.clone(), key.clone(), prop::option::of(1_u64..8), 0_u32..34, 1_usize..5)
             .prop_map(|(who, key, expected, ttl_s, blocks)| Transition::Append { who, key, expected, ttl_s, blocks }),
-        6 => (who.clone(), kinds(), key, 1_u64..20)
-            .prop_map(|(who, kind, key, seq)| Transition::Acknowledge { who, kind, key, seq }),
+        6 => (who.clone(), kinds(), key, 1_u64..20, 0_u64..4)
+            .prop_map(|(who, kind, key, first, more)| Transition::Acknowledge { who, kind, key, first, more }),
         9 => (who, 1_usize..6).prop_map(|(who, count)| Transition::Pull { who, count }),
         3 => (0_u64..15_000).prop_map(|ms| Transition::Pass { ms }),
         1 => prop::bool::weighted(0.1).prop_map(|purge| if purge { Transition::Purge } else { Transition::Open }),
@@ -339,7 +339,9 @@ impl Beside {
             Transition::Append { who, key, expected, ttl_s, blocks } => {
                 self.put(*who, (Kind::Log, *key), *expected, *ttl_s, *blocks);
             }
-            Transition::Acknowledge { who, kind, key, seq } => self.acknowledge(*who, (*kind, *key), *seq),
+            Transition::Acknowledge { who, kind, key, first, more } => {
+                self.acknowledge(*who, (*kind, *key), *first, *first + *more);
+            }
             Transition::Pull { who, count } => {
                 if let Some(id) = self.session(*who) {
                     for _ in 0..*count {
@@ -414,12 +416,15 @@ impl Beside {
         self.say(id, &frame);
     }
 
-    fn acknowledge(&mut self, who: usize, place: Place, seq: u64) {
+    fn acknowledge(&mut self, who: usize, place: Place, first: u64, last: u64) {
         let Some(id) = self.session(who) else { return };
-        if place.0 == Kind::Queue && self.model.clients[&id].cursors.contains_key(&place) {
-            self.model.pile(place).entries.retain(|entry| entry.seq != seq);
+        if place.0 == Kind::Queue
+            && let Some(&cursor) = self.model.clients[&id].cursors.get(&place)
+        {
+            let arrived = |seq| (first..=last).contains(&seq) && seq < cursor;
+            self.model.pile(place).entries.retain(|entry| !arrived(entry.seq));
         }
-        self.say(id, &ClientFrame::Acknowledge { address: address(place), seq });
+        self.say(id, &ClientFrame::Acknowledge { address: address(place), first, last });
     }
 
     /// Pulls one frame and checks that it is one that may come now.

@@ -74,15 +74,20 @@ pub enum ClientFrame<'b> {
         #[cbor(with = "minicbor::bytes")]
         envelope: &'b [u8],
     },
-    /// This envelope of a queue has arrived; overwrite it. Answered by nothing.
+    /// These envelopes of a queue have arrived; overwrite them. Answered by nothing.
+    ///
+    /// Numbers in between that were never delivered in this session are passed over.
     #[n(4)]
     Acknowledge {
         /// Of the queue.
         #[n(0)]
         address: Address,
-        /// The envelope's sequence number in that queue.
+        /// The first envelope's sequence number in that queue.
         #[n(1)]
-        seq: u64,
+        first: u64,
+        /// The last one's, not below `first`.
+        #[n(2)]
+        last: u64,
     },
     /// Ask for TURN credentials. Answered by `Credentials` or `Refused`.
     #[n(5)]
@@ -125,6 +130,7 @@ impl<'b> ClientFrame<'b> {
             Self::Deposit { envelope, .. } | Self::Append { envelope, .. } if !is_padded(envelope.len()) => {
                 Err(DecodeError::Unpadded)
             }
+            Self::Acknowledge { first, last, .. } if last < first => Err(DecodeError::Malformed),
             Self::KeepCredentials { username, password }
                 if username.len().max(password.len()) > MAX_CREDENTIAL =>
             {

@@ -144,7 +144,7 @@ proptest! {
             1 => ClientFrame::Unsubscribe { address },
             2 => ClientFrame::Deposit { req, address, ttl_s, envelope: &envelope },
             3 => ClientFrame::Append { req, address, expected, ttl_s, envelope: &envelope },
-            4 => ClientFrame::Acknowledge { address, seq },
+            4 => ClientFrame::Acknowledge { address, first: seq.min(u64::from(req)), last: seq },
             5 => ClientFrame::RequestCredentials { req },
             6 => ClientFrame::KeepCredentials { username: &"n".repeat(blocks), password: "word" },
             7 => ClientFrame::Leave,

@@ -16,6 +16,7 @@ use crate::api::{
     ChannelEvent, Command, Event, LinkEvent, LinkState, MAX_CHANNEL_FRAME, MAX_TEXT, PeerId, Text, Transmit,
     UnixMillis,
 };
+use crate::arrivals::Arrivals;
 use crate::conversation::{Conversation, Source};
 use crate::directory::{Contact, Directory, Peer};
 use crate::error::{CommandError, NewError};
@@ -92,6 +93,7 @@ impl Client {
             own_entry: Vec::new(),
             link: Link::new(now),
             link_told: false,
+            arrivals: Arrivals::default(),
             turn: Turn::Unknown,
             by_group: HashMap::new(),
             waiting: VecDeque::new(),
@@ -171,6 +173,7 @@ impl Client {
                 Timer::Link => self.retry_overdue(now),
                 Timer::Publish => self.publish(now, wall),
                 Timer::Turn => self.hub.renew_turn(now),
+                Timer::Arrivals => self.hub.tell_arrivals(now),
                 Timer::Peer(peer) => self.peer_due(peer, now),
             }
         }
@@ -254,6 +257,7 @@ impl Client {
 
     fn leave(&mut self, now: Instant, wall: UnixMillis) {
         self.say_goodbye(now, wall);
+        self.hub.tell_arrivals(now);
         self.hub.send(&wire::ClientFrame::Leave);
         self.hub.left = true;
         self.hub.link.end();

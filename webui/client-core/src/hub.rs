@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use wire::{Address, ClientFrame, Kind};
 
 use crate::api::{Event, MessageId, Notice, PeerId, Transmit, TurnServer};
+use crate::arrivals::{self, Arrivals};
 use crate::envelope;
 use crate::group::suite::{Device, GroupTag};
 use crate::keys::{BubbleKeys, SealKey};
@@ -24,6 +25,8 @@ pub(crate) enum Timer {
     Publish,
     /// The TURN credentials.
     Turn,
+    /// Telling the node what has arrived.
+    Arrivals,
     /// Something with a peer.
     Peer(PeerId),
 }
@@ -71,6 +74,7 @@ pub(crate) struct Hub {
     pub(crate) link: Link,
     /// Whether the owner was told that the link is up, or is being made.
     pub(crate) link_told: bool,
+    pub(crate) arrivals: Arrivals,
     pub(crate) turn: Turn,
     /// Which peer a group is with. Bounded by the groups of all peers.
     pub(crate) by_group: HashMap<GroupTag, PeerId>,
@@ -92,6 +96,30 @@ impl Hub {
             let mut bytes = Vec::new();
             frame.encode(&mut bytes);
             self.transmits.push_back(Transmit::Node(bytes));
+        }
+    }
+
+    /// Envelope `seq` of the inbox is here.
+    pub(crate) fn arrived(&mut self, seq: u64, now: Instant) {
+        let run = self.arrivals.handle_arrival(seq, now);
+        self.acknowledge(run);
+    }
+
+    /// Tells the node what has arrived and was not told yet.
+    pub(crate) fn tell_arrivals(&mut self, now: Instant) {
+        let run = self.arrivals.tell(now);
+        self.acknowledge(run);
+    }
+
+    fn acknowledge(&mut self, run: Option<arrivals::Run>) {
+        if let Some((first, last)) = run {
+            self.send(&ClientFrame::Acknowledge { address: self.inbox, first, last });
+        }
+        match self.arrivals.poll_timeout() {
+            Some(at) => self.deadlines.set(Timer::Arrivals, at),
+            None => {
+                self.deadlines.remove(&Timer::Arrivals);
+            }
         }
     }
 

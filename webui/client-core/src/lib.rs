@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod arrivals;
 mod backoff;
 mod box_channel;
 mod channel;
@@ -32,6 +33,7 @@ pub use api::{
     MAX_CHANNEL_FRAME, MAX_MID, MAX_PSEUDONYM, MAX_PSEUDONYM_CHARS, MAX_SDP, MAX_TEXT, MessageId, Notice,
     Path, PeerId, Signal, Text, Transmit, TurnServer, UnixMillis,
 };
+pub use arrivals::{Arrivals, Run};
 pub use box_channel::{BoxChannel, BoxChannelEvent, THE_BOX};
 pub use choice::{Choice, Way};
 pub use client::{Client, Config};

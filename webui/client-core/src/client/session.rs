@@ -51,7 +51,7 @@ impl Client {
             }
             NodeFrame::Deliver { address, seq, envelope } => {
                 if address == self.hub.inbox {
-                    self.hub.send(&ClientFrame::Acknowledge { address, seq });
+                    self.hub.arrived(seq, now);
                     match envelope::open(&self.hub.inbox_seal, Kind::Queue, &address, envelope) {
                         Some(parcel) => self.parcel(&parcel, Source::Mailbox, None, now, wall),
                         None => self.hub.counters.envelopes += 1,
@@ -94,6 +94,8 @@ impl Client {
     /// The session is gone: what was asked is asked again on the next.
     pub(super) fn link_lost(&mut self, now: Instant) {
         self.hub.waiting.clear();
+        self.hub.arrivals.handle_lost();
+        self.hub.deadlines.remove(&Timer::Arrivals);
         if matches!(self.hub.turn, Turn::Asked) {
             self.hub.turn = Turn::Unknown;
         }
