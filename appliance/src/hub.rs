@@ -222,11 +222,14 @@ impl Hub {
         }
     }
 
-    /// Drains what the mailbox has to say, and makes sure that its next deadline is known.
-    fn settle(&self, state: &mut State) {
+    /// Drains what the mailbox has to say, and makes sure that its next deadline is known. Says who was woken first:
+    /// readers are before those who are only answered.
+    fn settle(&self, state: &mut State) -> Option<SessionId> {
+        let mut first = None;
         while let Some(event) = state.mailbox.poll_event() {
             match event {
                 Event::Wake(session) => {
+                    first.get_or_insert(session);
                     if let Some(seat) = state.seats.get(&session) {
                         seat.wake.notify_one();
                     }
@@ -263,6 +266,7 @@ impl Hub {
             state.armed = next;
             self.rearm.notify_one();
         }
+        first
     }
 
     fn answer_credentials(&self, state: &mut State, session: SessionId, req: u32) {
@@ -291,22 +295,23 @@ pub struct Session {
 }
 
 impl Session {
-    /// A frame came from the client.
+    /// A frame came from the client. Whether that brought something to others, who should have it before the client has
+    /// its answer: they wait for it, and the client has seen to its part.
     ///
     /// # Errors
     /// When it broke the protocol: what is left to pull ends with `Bye`.
-    pub fn handle_frame(&self, bytes: &[u8]) -> Result<(), Violation> {
+    pub fn handle_frame(&self, bytes: &[u8]) -> Result<bool, Violation> {
         let now = self.hub.clocks.now();
         let mut state = self.hub.state();
         let result = state.mailbox.handle_frame(self.id, bytes, now);
         if result.is_err() {
             state.holders.handle_left(self.id);
         }
-        self.hub.settle(&mut state);
+        let woken = self.hub.settle(&mut state);
         if let Err(violation) = &result {
             self.seat.end(violation.reason);
         }
-        result
+        result.map(|()| woken.is_some_and(|woken| woken != self.id))
     }
 
     /// Appends the next frame for the client to `out`; `false` when there is none.

@@ -133,7 +133,11 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(mut socket: Socket<S>, session: 
         socket.get_mut().message();
         match message {
             // After a violation the loop sends what is left, which ends with `Bye`.
-            Some(Ok(Message::Binary(frame))) => _ = session.handle_frame(&frame),
+            Some(Ok(Message::Binary(frame))) => {
+                if session.handle_frame(&frame) == Ok(true) {
+                    tokio::task::yield_now().await;
+                }
+            }
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
                 if !control.take(session.now()) {
                     break (1008, "too many control frames");
