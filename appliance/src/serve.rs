@@ -27,7 +27,7 @@ use appliance_core::settings::Settings;
 use connection::Behind;
 use greet::Found;
 use rand_core::OsRng;
-use relay_core::mailbox::{self, Rate};
+use relay_core::mailbox::{self, Rate, Ttls};
 use relay_core::turn::{CredentialSecret, Credentials, Limits};
 use services::{Ports, Services};
 use signals::{Signals, Wish};
@@ -321,6 +321,7 @@ fn mailbox_config(settings: &Settings, turn_port: u16) -> mailbox::Config {
         turn_port,
         sessions: limits.sessions,
         idle: limits.idle,
+        ttl: Ttls::at_most(limits.retention),
         frames: Rate {
             amount: limits.frames_per_second,
             per: Duration::from_secs(1),

@@ -42,7 +42,7 @@ mod requests;
 mod session;
 mod store;
 
-pub use config::{Config, Rate};
+pub use config::{Config, Rate, Ttls};
 pub use counters::{Cause, Counters, Refusals};
 pub use event::{Event, OpenRefused, SessionId, Shown, Violation};
 pub use held::{HeldEnvelope, HeldMailbox, HeldSession};

@@ -98,6 +98,8 @@ pub struct Typed {
     pub allocations_per_address: Option<u32>,
     /// `limits.idle`
     pub idle: Option<Duration>,
+    /// `limits.retention`
+    pub retention: Option<Duration>,
     /// `state.dir`
     pub state_dir: Option<PathBuf>,
     /// `log.level`
@@ -247,6 +249,8 @@ pub struct LimitSettings {
     pub allocations_per_address: u32,
     /// A session that says nothing for so long is closed.
     pub idle: Duration,
+    /// For how long an envelope is kept at most.
+    pub retention: Duration,
 }
 
 /// First and last port, both included.
@@ -344,6 +348,7 @@ impl Typed {
                 allocations_per_session: self.allocations_per_session.unwrap_or(96),
                 allocations_per_address: self.allocations_per_address.unwrap_or(1024),
                 idle: self.idle.unwrap_or(Duration::from_secs(90)),
+                retention: self.retention.unwrap_or(Duration::from_hours(7 * 24)),
             },
             state_dir: self.state_dir.unwrap_or_else(|| host.state_dir.clone()),
             log_level: self.log_level.unwrap_or(LogLevel::Info),

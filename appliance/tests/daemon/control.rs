@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output};
-use wire::{ClientFrame, NodeFrame, Reason};
+use wire::{ClientFrame, NodeFrame, Reason, Ttl};
 
 const PRIVACY: &str = include_str!("../../../docs/privacy.md");
 
@@ -49,7 +49,7 @@ async fn holding() -> (Daemon, [Client; 2]) {
     reader.send(&subscribe(1, &key(1), &challenge)).await;
     reader.frame().await;
     writer
-        .send(&ClientFrame::Deposit { req: 2, address: inbox(&key(1)), ttl_s: 60, envelope: &ENVELOPE })
+        .send(&ClientFrame::Deposit { req: 2, address: inbox(&key(1)), ttl: Ttl::Long, envelope: &ENVELOPE })
         .await;
     writer.frame().await;
     reader.frame().await;

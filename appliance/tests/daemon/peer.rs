@@ -10,7 +10,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, IceCreds, Input, Output, Rtc};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout, timeout_at};
-use wire::{ChannelAnswer, ChannelOffer, ClientFrame, NodeFrame, Pieces, Pin, Reason, Side, pieces_of};
+use wire::{ChannelAnswer, ChannelOffer, ClientFrame, NodeFrame, Pieces, Pin, Reason, Side, Ttl, pieces_of};
 
 const WEBRTC: &str = "[http]\nhttps = \"127.0.0.1:0\"\nredirect = \"127.0.0.1:0\"\n[turn]\nlisten = []\n\
                       [webrtc]\nlisten = \"127.0.0.1:0\"\n";
@@ -184,7 +184,8 @@ async fn a_session_over_a_data_channel_is_a_session_of_the_node() {
     welcomed(&mut other).await;
     // In pieces on its way there, and on its way back.
     let envelope: Vec<u8> = (0..wire::MAX_ENVELOPE).map(|at| (at / 7) as u8).collect();
-    let deposit = |req| ClientFrame::Deposit { req, address: inbox(&key(1)), ttl_s: 60, envelope: &envelope };
+    let deposit =
+        |req| ClientFrame::Deposit { req, address: inbox(&key(1)), ttl: Ttl::Long, envelope: &envelope };
     other.send(&deposit(2)).await;
     phone.send(&deposit(3)).await;
     let mut delivered = 0;

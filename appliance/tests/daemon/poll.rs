@@ -2,7 +2,7 @@
 
 use crate::session::{assert_alive, inbox, key, subscribe, welcomed};
 use crate::support::{Answer, Daemon};
-use wire::{Batch, Challenge, ClientFrame, NodeFrame, Reason};
+use wire::{Batch, Challenge, ClientFrame, NodeFrame, Reason, Ttl};
 
 /// A client that makes each request on a connection of its own.
 struct Phone<'d> {
@@ -77,7 +77,7 @@ fn batch(frames: &[ClientFrame<'_>]) -> Vec<u8> {
 const ENVELOPE: [u8; wire::BLOCK] = [0xc5; wire::BLOCK];
 
 fn deposit(req: u32) -> ClientFrame<'static> {
-    ClientFrame::Deposit { req, address: inbox(&key(1)), ttl_s: 60, envelope: &ENVELOPE }
+    ClientFrame::Deposit { req, address: inbox(&key(1)), ttl: Ttl::Long, envelope: &ENVELOPE }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::support::{Client, Daemon, Said, TempDir};
 use ed25519_dalek::SigningKey;
 use tokio_tungstenite::tungstenite::Message;
-use wire::{Address, Challenge, ClientFrame, Kind, NodeFrame, Reason, ReceiveKey, Signature};
+use wire::{Address, Challenge, ClientFrame, Kind, NodeFrame, Reason, ReceiveKey, Signature, Ttl};
 
 /// A receive key, by a seed.
 pub(crate) fn key(seed: u8) -> SigningKey {
@@ -67,7 +67,7 @@ async fn an_envelope_goes_from_one_session_to_another() {
     assert!(matches!(NodeFrame::decode(&frame), Ok(NodeFrame::Subscribed { req: 1, .. })), "{frame:?}");
 
     let envelope = [7; wire::BLOCK];
-    let deposit = ClientFrame::Deposit { req: 2, address: inbox(&key), ttl_s: 60, envelope: &envelope };
+    let deposit = ClientFrame::Deposit { req: 2, address: inbox(&key), ttl: Ttl::Long, envelope: &envelope };
     writer.send(&deposit).await;
     let frame = writer.frame().await;
     assert_eq!(NodeFrame::decode(&frame), Ok(NodeFrame::Deposited { req: 2 }));
@@ -91,7 +91,7 @@ async fn many_large_envelopes_arrive_in_order_at_a_reader_that_comes_late() {
     for i in 0..COUNT {
         let envelope = vec![i; wire::MAX_ENVELOPE];
         let deposit =
-            ClientFrame::Deposit { req: i.into(), address: inbox(&key), ttl_s: 60, envelope: &envelope };
+            ClientFrame::Deposit { req: i.into(), address: inbox(&key), ttl: Ttl::Long, envelope: &envelope };
         writer.send(&deposit).await;
         let frame = writer.frame().await;
         assert_eq!(NodeFrame::decode(&frame), Ok(NodeFrame::Deposited { req: i.into() }));
@@ -120,14 +120,14 @@ async fn a_full_node_refuses_with_a_reason_and_keeps_what_it_has() {
     let mut writer = daemon.session().await;
     welcomed(&mut writer).await;
     let envelope = vec![1; wire::MAX_ENVELOPE];
-    let first = ClientFrame::Deposit { req: 0, address: inbox(&key(1)), ttl_s: 60, envelope: &envelope };
+    let first = ClientFrame::Deposit { req: 0, address: inbox(&key(1)), ttl: Ttl::Long, envelope: &envelope };
     writer.send(&first).await;
     let frame = writer.frame().await;
     assert_eq!(NodeFrame::decode(&frame), Ok(NodeFrame::Deposited { req: 0 }));
     let mut refusals = Vec::new();
     for req in 1..200 {
         let address = inbox(&key(u8::try_from(req % 100 + 2).expect("small")));
-        writer.send(&ClientFrame::Deposit { req, address, ttl_s: 60, envelope: &envelope }).await;
+        writer.send(&ClientFrame::Deposit { req, address, ttl: Ttl::Long, envelope: &envelope }).await;
         let frame = writer.frame().await;
         if let Ok(NodeFrame::Refused { reason, .. }) = NodeFrame::decode(&frame) {
             refusals.push(reason);

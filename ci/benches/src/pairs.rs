@@ -11,14 +11,12 @@ use futures_util::{SinkExt as _, StreamExt as _, future};
 use phones::clock::Clock;
 use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::Message;
-use wire::{Address, ClientFrame, Kind, NodeFrame, ReceiveKey};
+use wire::{Address, ClientFrame, Kind, NodeFrame, ReceiveKey, Ttl};
 
 use crate::sessions::{self, Protocol, Session};
 
 /// What a person's message of 1 KiB is to a broker.
 const MESSAGE: usize = 1024;
-/// Seconds that the node may keep an envelope.
-const TTL_S: u32 = 600;
 
 /// How pairs write.
 #[derive(Clone, Copy, Debug)]
@@ -233,8 +231,13 @@ pub(crate) fn frame(protocol: &Protocol, to: usize, number: usize, sent: u64) ->
     };
     match protocol {
         Protocol::Bulle(_) => {
-            ClientFrame::Deposit { req: 1, address: inbox(to), ttl_s: TTL_S, envelope: &block(wire::BLOCK) }
-                .encode(&mut frame);
+            ClientFrame::Deposit {
+                req: 1,
+                address: inbox(to),
+                ttl: Ttl::Medium,
+                envelope: &block(wire::BLOCK),
+            }
+            .encode(&mut frame);
         }
         Protocol::Bare => frame = block(wire::BLOCK),
         Protocol::Mqtt => {

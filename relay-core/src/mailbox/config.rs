@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use wire::Ttl;
+
 /// So much in so long, and so much at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -44,8 +46,8 @@ pub struct Config {
     pub subscriptions: u32,
     /// Envelopes of queues delivered in one session and not yet acknowledged.
     pub window: u32,
-    /// The longest time that an envelope is kept.
-    pub ttl: Duration,
+    /// For how long an envelope of each class of [`wire::Ttl`] is kept.
+    pub ttl: Ttls,
     /// Without a frame from the client for so long, the session is closed.
     pub idle: Duration,
     /// Frames from one session.
@@ -54,6 +56,47 @@ pub struct Config {
     pub bytes: Rate,
     /// Mailboxes that come into being by one session's deposits and subscriptions.
     pub openings: Rate,
+}
+
+/// A node's policy for how long envelopes are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttls([Duration; Ttl::ALL.len()]);
+
+impl Ttls {
+    /// These times, of the shortest class first.
+    #[must_use]
+    pub const fn new(times: [Duration; Ttl::ALL.len()]) -> Self {
+        Self(times)
+    }
+
+    /// The usual times, none longer than `most`.
+    #[must_use]
+    pub fn at_most(most: Duration) -> Self {
+        Self(Self::default().0.map(|usual| usual.min(most)))
+    }
+
+    /// For how long an envelope of this class is kept.
+    #[must_use]
+    pub const fn of(&self, class: Ttl) -> Duration {
+        let [brief, short, medium, long] = self.0;
+        match class {
+            Ttl::Brief => brief,
+            Ttl::Short => short,
+            Ttl::Medium => medium,
+            Ttl::Long => long,
+        }
+    }
+}
+
+impl Default for Ttls {
+    fn default() -> Self {
+        Self([
+            Duration::from_secs(60),
+            Duration::from_secs(600),
+            Duration::from_hours(1),
+            Duration::from_hours(7 * 24),
+        ])
+    }
 }
 
 impl Default for Config {
@@ -67,7 +110,7 @@ impl Default for Config {
             readers_per_log: 1024,
             subscriptions: 256,
             window: 32,
-            ttl: Duration::from_hours(7 * 24),
+            ttl: Ttls::default(),
             idle: Duration::from_secs(90),
             frames: Rate { amount: 1000, per: Duration::from_secs(1), burst: 4000 },
             bytes: Rate { amount: 8 << 20, per: Duration::from_secs(1), burst: 16 << 20 },

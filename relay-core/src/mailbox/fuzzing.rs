@@ -4,10 +4,10 @@ use core::time::Duration;
 
 use base::Instant;
 use rand_core::{CryptoRng, RngCore};
-use wire::{Address, BLOCK, ClientFrame, Kind, NodeFrame, ReceiveKey, Signature, SigningKey};
+use wire::{Address, BLOCK, ClientFrame, Kind, NodeFrame, ReceiveKey, Signature, SigningKey, Ttl};
 
 pub use super::invariants::assert_invariants;
-use super::{Cause, Config, Event, Mailbox, Memory, Rate, SessionId};
+use super::{Cause, Config, Event, Mailbox, Memory, Rate, SessionId, Ttls};
 
 /// Numbers that look random and are the same in every run. Not for keys.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ pub fn small() -> Config {
         readers_per_log: 1,
         subscriptions: 3,
         window: 3,
-        ttl: Duration::from_secs(100),
+        ttl: Ttls::new([1, 10, 30, 100].map(Duration::from_secs)),
         idle: Duration::from_secs(60),
         frames: Rate { amount: 20, per: second, burst: 80 },
         bytes: Rate { amount: 1 << 18, per: second, burst: 1 << 20 },
@@ -104,19 +104,19 @@ impl Node {
             2 => {
                 let (req, which, ttl, size) = (u32::from(next()), next(), next(), next());
                 let envelope = envelope(size);
-                let ttl_s = u32::from(ttl);
+                let ttl = class(ttl);
                 self.frame(
                     who,
-                    &ClientFrame::Deposit { req, address: address(which), ttl_s, envelope: &envelope },
+                    &ClientFrame::Deposit { req, address: address(which), ttl, envelope: &envelope },
                 );
             }
             3 => {
                 let (req, which, ttl, size) = (u32::from(next()), next(), next(), next());
                 let envelope = envelope(size);
-                let ttl_s = u32::from(ttl & 0x7f);
                 let expected = (ttl & 0x80 != 0).then(|| u64::from(next()));
+                let ttl = class(ttl);
                 let address = address(which);
-                self.frame(who, &ClientFrame::Append { req, address, expected, ttl_s, envelope: &envelope });
+                self.frame(who, &ClientFrame::Append { req, address, expected, ttl, envelope: &envelope });
             }
             4 => {
                 let (which, first) = (next(), u64::from(next()));
@@ -252,6 +252,15 @@ fn address(which: u8) -> Address {
         Address::of(kind(which), &ReceiveKey::of(&key(which)))
     } else {
         Address::from_bytes([which; 32])
+    }
+}
+
+fn class(which: u8) -> Ttl {
+    match which & 3 {
+        0 => Ttl::Brief,
+        1 => Ttl::Short,
+        2 => Ttl::Medium,
+        _ => Ttl::Long,
     }
 }
 

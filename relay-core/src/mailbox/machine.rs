@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base::{Deadlines, Instant, Storage};
 use rand_core::{CryptoRng, RngCore};
-use wire::{Challenge, ClientFrame, Kind, Limits, NodeFrame, Reason};
+use wire::{Challenge, ClientFrame, Kind, Limits, NodeFrame, Reason, Ttl};
 
 use super::requests::too_fast;
 use super::session::{Answer, Closing, Credentials, Refusal, Session};
@@ -333,7 +333,7 @@ fn welcome(instance: [u8; 16], challenge: Challenge, config: &Config) -> NodeFra
     let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
     let limits = Limits {
         envelope: wire::MAX_ENVELOPE as u32,
-        ttl_s: seconds(config.ttl),
+        ttl_s: seconds(config.ttl.of(Ttl::Long)),
         idle_s: seconds(config.idle),
         subscriptions: config.subscriptions,
     };

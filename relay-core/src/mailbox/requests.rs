@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use base::{Instant, Storage};
 use rand_core::{CryptoRng, RngCore};
-use wire::{Address, ClientFrame, Kind, Reason, ReceiveKey, Signature};
+use wire::{Address, ClientFrame, Kind, Reason, ReceiveKey, Signature, Ttl};
 
 use super::machine::Mailbox;
 use super::session::{Answer, BAD_SIGNATURES, CREDENTIAL_REQUESTS, Refusal, Subscription};
@@ -39,8 +39,8 @@ impl<S: Storage, R: RngCore + CryptoRng> Mailbox<S, R> {
                     self.unsubscribe(id, place);
                 }
             }
-            ClientFrame::Deposit { req, address, ttl_s, envelope } => {
-                let put = Put { kind: Kind::Queue, address, expected: None, ttl_s, envelope };
+            ClientFrame::Deposit { req, address, ttl, envelope } => {
+                let put = Put { kind: Kind::Queue, address, expected: None, ttl, envelope };
                 match pace.and_then(|()| self.put(id, put, now)) {
                     Ok(_) => {
                         self.counters.deposited += 1;
@@ -49,8 +49,8 @@ impl<S: Storage, R: RngCore + CryptoRng> Mailbox<S, R> {
                     Err(refusal) => self.refuse(id, req, refusal),
                 }
             }
-            ClientFrame::Append { req, address, expected, ttl_s, envelope } => {
-                let put = Put { kind: Kind::Log, address, expected, ttl_s, envelope };
+            ClientFrame::Append { req, address, expected, ttl, envelope } => {
+                let put = Put { kind: Kind::Log, address, expected, ttl, envelope };
                 match pace.and_then(|()| self.put(id, put, now)) {
                     Ok(seq) => {
                         self.counters.appended += 1;
@@ -154,14 +154,10 @@ impl<S: Storage, R: RngCore + CryptoRng> Mailbox<S, R> {
     }
 
     fn put(&mut self, id: SessionId, put: Put<'_>, now: Instant) -> Result<u64, Refusal> {
-        let Put { kind, address, expected, ttl_s, envelope } = put;
-        let ttl = Duration::from_secs(u64::from(ttl_s));
-        if ttl > self.config.ttl {
-            return Err(Refusal::new(Reason::TtlTooLong, 0));
-        }
+        let Put { kind, address, expected, ttl, envelope } = put;
         self.check_memory()?;
         let opens = self.may_open(id, kind, address, now)?;
-        let incoming = Incoming { kind, address, expected, expires: now + ttl, envelope };
+        let incoming = Incoming { kind, address, expected, expires: now + self.config.ttl.of(ttl), envelope };
         let (place, seq) = self.store.put(incoming, &self.config)?;
         if opens && let Some(session) = self.sessions.get_mut(&id) {
             session.openings.take();
@@ -232,7 +228,7 @@ struct Put<'b> {
     kind: Kind,
     address: Address,
     expected: Option<u64>,
-    ttl_s: u32,
+    ttl: Ttl,
     envelope: &'b [u8],
 }
 

@@ -1,7 +1,7 @@
 //! Queues and logs: what arrives, in which order, how often, and when it is gone.
 
-use relay_core::mailbox::{Cause, Config, Event};
-use wire::{ClientFrame, Kind, Reason};
+use relay_core::mailbox::{Cause, Config, Event, Ttls};
+use wire::{ClientFrame, Kind, Reason, Ttl};
 
 use crate::harness::{Heard, Node, key, log, queue, seconds};
 
@@ -14,7 +14,7 @@ fn an_envelope_reaches_its_reader_and_is_overwritten_when_acknowledged() {
     let mut node = node();
     let (sender, reader) = (node.open(), node.open());
     assert_eq!(node.subscribe(reader, Kind::Queue, &key(1), 0), Heard::Subscribed { req: 1, next: 1 });
-    assert_eq!(node.deposit_for(sender, queue(1), 0xc5, 60, 3), Heard::Deposited { req: 2 });
+    assert_eq!(node.deposit_for(sender, queue(1), 0xc5, Ttl::Brief, 3), Heard::Deposited { req: 2 });
     assert!(node.events().contains(&Event::Wake(reader)));
     assert_eq!(node.deliveries(reader), [(1, 0xc5)]);
     assert!(node.holds(0xc5));
@@ -155,11 +155,12 @@ fn a_queue_and_a_log_at_one_address_are_two_mailboxes() {
 
 #[test]
 fn an_envelope_is_gone_when_its_time_is_over() {
-    let mut node = node();
+    let ttl = Ttls::new([5, 10, 15, 20].map(seconds));
+    let mut node = Node::new(Config { ttl, ..Config::default() }, 256);
     let client = node.open();
-    node.deposit_for(client, queue(1), 1, 10, 1);
-    node.deposit_for(client, queue(1), 2, 5, 1);
-    node.deposit_for(client, queue(1), 3, 20, 1);
+    node.deposit_for(client, queue(1), 1, Ttl::Short, 1);
+    node.deposit_for(client, queue(1), 2, Ttl::Brief, 1);
+    node.deposit_for(client, queue(1), 3, Ttl::Long, 1);
     assert_eq!(node.mailbox.poll_timeout(), Some(node.now + seconds(5)));
     node.pass(seconds(5));
     assert!(!node.holds(2) && node.holds(1) && node.holds(3));
@@ -176,8 +177,8 @@ fn what_has_expired_is_not_delivered_even_before_the_timer_was_handled() {
     let mut node = node();
     let client = node.open();
     node.subscribe(client, Kind::Queue, &key(1), 0);
-    node.deposit_for(client, queue(1), 9, 10, 1);
-    node.now = node.now + seconds(10);
+    node.deposit_for(client, queue(1), 9, Ttl::Brief, 1);
+    node.now = node.now + Config::default().ttl.of(Ttl::Brief);
     assert_eq!(node.deliveries(client), []);
     assert!(!node.holds(9));
 }

@@ -7,7 +7,7 @@ use base::Instant;
 use relay_core::mailbox::fuzzing::{Repeatable, assert_invariants};
 use relay_core::mailbox::{Config, Event, Mailbox, SessionId, Violation};
 use wire::{
-    Address, BLOCK, Challenge, ClientFrame, Kind, NodeFrame, Reason, ReceiveKey, Signature, SigningKey,
+    Address, BLOCK, Challenge, ClientFrame, Kind, NodeFrame, Reason, ReceiveKey, Signature, SigningKey, Ttl,
 };
 
 /// What a client heard, owned.
@@ -113,7 +113,7 @@ impl Node {
     }
 
     pub(crate) fn deposit(&mut self, id: SessionId, address: Address, byte: u8) -> Heard {
-        self.deposit_for(id, address, byte, 60, 1)
+        self.deposit_for(id, address, byte, Ttl::Brief, 1)
     }
 
     pub(crate) fn deposit_for(
@@ -121,10 +121,10 @@ impl Node {
         id: SessionId,
         address: Address,
         byte: u8,
-        ttl_s: u32,
+        ttl: Ttl,
         blocks: usize,
     ) -> Heard {
-        self.ask(id, &ClientFrame::Deposit { req: 2, address, ttl_s, envelope: &vec![byte; blocks * BLOCK] })
+        self.ask(id, &ClientFrame::Deposit { req: 2, address, ttl, envelope: &vec![byte; blocks * BLOCK] })
     }
 
     pub(crate) fn append(
@@ -135,7 +135,7 @@ impl Node {
         expected: Option<u64>,
     ) -> Heard {
         let envelope = [byte; BLOCK];
-        self.ask(id, &ClientFrame::Append { req: 3, address, expected, ttl_s: 60, envelope: &envelope })
+        self.ask(id, &ClientFrame::Append { req: 3, address, expected, ttl: Ttl::Brief, envelope: &envelope })
     }
 
     pub(crate) fn acknowledge(&mut self, id: SessionId, address: Address, seq: u64) {

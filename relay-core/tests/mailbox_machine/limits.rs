@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use relay_core::mailbox::{Config, Rate, Violation};
-use wire::{Address, BLOCK, ClientFrame, Kind, MAX_BLOCKS, Reason, ReceiveKey};
+use relay_core::mailbox::{Config, Rate, Ttls, Violation};
+use wire::{Address, BLOCK, ClientFrame, Kind, MAX_BLOCKS, Reason, ReceiveKey, Ttl};
 
 use crate::harness::{Heard, Node, key, log, queue, seconds};
 
@@ -49,9 +49,9 @@ fn a_mailbox_with_all_its_envelopes_refuses_and_keeps_what_it_has() {
 fn a_mailbox_with_all_its_blocks_refuses_what_does_not_fit() {
     let mut node = Node::new(Config { blocks_per_mailbox: 20, ..Config::default() }, 256);
     let client = node.open();
-    node.deposit_for(client, log(1), 1, 60, 16);
-    assert_eq!(node.deposit_for(client, log(1), 2, 60, 5), refused(Reason::MailboxFull, 5, 2));
-    assert_eq!(node.deposit_for(client, log(1), 3, 60, 4), Heard::Deposited { req: 2 });
+    node.deposit_for(client, log(1), 1, Ttl::Brief, 16);
+    assert_eq!(node.deposit_for(client, log(1), 2, Ttl::Brief, 5), refused(Reason::MailboxFull, 5, 2));
+    assert_eq!(node.deposit_for(client, log(1), 3, Ttl::Brief, 4), Heard::Deposited { req: 2 });
 }
 
 #[test]
@@ -74,7 +74,6 @@ fn half_of_the_node_is_shared_and_every_mailbox_has_a_block_of_its_own() {
 #[test]
 fn a_session_that_fills_all_it_may_does_not_stop_an_honest_pair() {
     let config = Config { frames: UNHURRIED, bytes: UNHURRIED, ..Config::default() };
-    let ttl_s = config.ttl.as_secs() as u32;
     let mut node = Node::new(config, 4096);
     node.trusted = true;
     let (hostile, sender, reader) = (node.open(), node.open(), node.open());
@@ -82,11 +81,11 @@ fn a_session_that_fills_all_it_may_does_not_stop_an_honest_pair() {
     for _ in 0..10 * 24 {
         // Each hour: the largest envelopes first, then what still fits, until the node refuses a new mailbox.
         while !matches!(
-            node.deposit_for(hostile, nowhere(n), 0xbb, ttl_s, 1).refusal(),
+            node.deposit_for(hostile, nowhere(n), 0xbb, Ttl::Long, 1).refusal(),
             Some(Reason::TooFast)
         ) {
             for blocks in [16, 4, 1] {
-                while node.deposit_for(hostile, nowhere(n), 0xbb, ttl_s, blocks)
+                while node.deposit_for(hostile, nowhere(n), 0xbb, Ttl::Long, blocks)
                     == (Heard::Deposited { req: 2 })
                 {}
             }
@@ -185,11 +184,17 @@ fn a_log_has_only_so_many_readers() {
 }
 
 #[test]
-fn a_time_longer_than_the_node_keeps_anything_is_refused() {
-    let mut node = Node::new(Config { ttl: seconds(100), ..Config::default() }, 64);
+fn nothing_is_kept_longer_than_the_policy_says() {
+    let ttl = Ttls::at_most(seconds(100));
+    assert_eq!(Ttl::ALL.map(|class| ttl.of(class)), [60, 100, 100, 100].map(seconds));
+    let mut node = Node::new(Config { ttl, ..Config::default() }, 64);
     let client = node.open();
-    assert_eq!(node.deposit_for(client, queue(1), 1, 101, 1), refused(Reason::TtlTooLong, 0, 2));
-    assert_eq!(node.deposit_for(client, queue(1), 1, 100, 1), Heard::Deposited { req: 2 });
+    node.deposit_for(client, queue(1), 1, Ttl::Long, 1);
+    node.deposit_for(client, queue(1), 2, Ttl::Brief, 1);
+    node.pass(seconds(60));
+    assert!(node.holds(1) && !node.holds(2));
+    node.pass(seconds(40));
+    assert!(!node.holds(1));
 }
 
 #[test]
@@ -212,8 +217,8 @@ fn bytes_are_paced_as_frames_are() {
     let bytes = Rate { amount: 10_000, per: seconds(1), burst: 70_000 };
     let mut node = Node::new(Config { bytes, ..Config::default() }, 512);
     let client = node.open();
-    assert_eq!(node.deposit_for(client, queue(1), 1, 60, 16), Heard::Deposited { req: 2 });
-    assert_eq!(node.deposit_for(client, queue(1), 1, 60, 2), refused(Reason::TooFast, 1, 2));
+    assert_eq!(node.deposit_for(client, queue(1), 1, Ttl::Brief, 16), Heard::Deposited { req: 2 });
+    assert_eq!(node.deposit_for(client, queue(1), 1, Ttl::Brief, 2), refused(Reason::TooFast, 1, 2));
 }
 
 #[test]
@@ -310,7 +315,7 @@ fn ten_thousand_sessions_with_their_inboxes_fit() {
 fn an_envelope_of_the_largest_size_goes_through() {
     let mut node = Node::new(Config::default(), 512);
     let client = node.open();
-    assert_eq!(node.deposit_for(client, queue(1), 9, 60, MAX_BLOCKS), Heard::Deposited { req: 2 });
+    assert_eq!(node.deposit_for(client, queue(1), 9, Ttl::Brief, MAX_BLOCKS), Heard::Deposited { req: 2 });
     node.subscribe(client, Kind::Queue, &key(1), 0);
     let heard = node.pull_all(client);
     assert!(

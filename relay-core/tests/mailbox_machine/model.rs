@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config as Cases, FileFailurePersistence, TestRunner};
 use relay_core::mailbox::fuzzing::assert_invariants;
-use relay_core::mailbox::{Cause, Config, Event, Rate, SessionId};
-use wire::{Address, BLOCK, ClientFrame, Kind, Reason, ReceiveKey, Signature};
+use relay_core::mailbox::{Cause, Config, Event, Rate, SessionId, Ttls};
+use wire::{Address, BLOCK, ClientFrame, Kind, Reason, ReceiveKey, Signature, Ttl};
 
 use crate::harness::{Heard, Node, key};
 
@@ -33,7 +33,7 @@ fn config() -> Config {
         readers_per_log: 2,
         subscriptions: 3,
         window: 3,
-        ttl: Duration::from_secs(30),
+        ttl: Ttls::new([1, 5, 12, 30].map(Duration::from_secs)),
         idle: Duration::from_secs(40),
         frames: unhurried,
         bytes: unhurried,
@@ -48,8 +48,8 @@ enum Transition {
     Close { who: usize },
     Subscribe { who: usize, kind: Kind, key: u8, from: u64, honest: bool },
     Unsubscribe { who: usize, kind: Kind, key: u8 },
-    Deposit { who: usize, key: u8, ttl_s: u32, blocks: usize },
-    Append { who: usize, key: u8, expected: Option<u64>, ttl_s: u32, blocks: usize },
+    Deposit { who: usize, key: u8, ttl: Ttl, blocks: usize },
+    Append { who: usize, key: u8, expected: Option<u64>, ttl: Ttl, blocks: usize },
     Acknowledge { who: usize, kind: Kind, key: u8, first: u64, more: u64 },
     Pull { who: usize, count: usize },
     Pass { ms: u64 },
@@ -58,6 +58,10 @@ enum Transition {
 
 fn kinds() -> impl Strategy<Value = Kind> {
     prop_oneof![Just(Kind::Queue), Just(Kind::Log)]
+}
+
+fn ttls() -> impl Strategy<Value = Ttl> {
+    prop::sample::select(Ttl::ALL.to_vec())
 }
 
 fn transitions() -> impl Strategy<Value = Transition> {
@@ -70,10 +74,10 @@ fn transitions() -> impl Strategy<Value = Transition> {
             .prop_map(|(who, kind, key, from, honest)| Transition::Subscribe { who, kind, key, from, honest }),
         1 => (who.clone(), kinds(), key.clone())
             .prop_map(|(who, kind, key)| Transition::Unsubscribe { who, kind, key }),
-        8 => (who.clone(), key.clone(), 0_u32..34, 1_usize..5)
-            .prop_map(|(who, key, ttl_s, blocks)| Transition::Deposit { who, key, ttl_s, blocks }),
-        5 => (who.clone(), key.clone(), prop::option::of(1_u64..8), 0_u32..34, 1_usize..5)
-            .prop_map(|(who, key, expected, ttl_s, blocks)| Transition::Append { who, key, expected, ttl_s, blocks }),
+        8 => (who.clone(), key.clone(), ttls(), 1_usize..5)
+            .prop_map(|(who, key, ttl, blocks)| Transition::Deposit { who, key, ttl, blocks }),
+        5 => (who.clone(), key.clone(), prop::option::of(1_u64..8), ttls(), 1_usize..5)
+            .prop_map(|(who, key, expected, ttl, blocks)| Transition::Append { who, key, expected, ttl, blocks }),
         6 => (who.clone(), kinds(), key, 1_u64..20, 0_u64..4)
             .prop_map(|(who, kind, key, first, more)| Transition::Acknowledge { who, kind, key, first, more }),
         9 => (who, 1_usize..6).prop_map(|(who, count)| Transition::Pull { who, count }),
@@ -151,17 +155,14 @@ impl Reference {
         &mut self,
         place: Place,
         expected: Option<u64>,
-        ttl_s: u32,
+        ttl: Ttl,
         now: Instant,
         bytes: Vec<u8>,
     ) -> Result<u64, (Reason, u32, u64)> {
         let blocks = bytes.len() / BLOCK;
-        let ttl = Duration::from_secs(u64::from(ttl_s));
+        let ttl = self.config.ttl.of(ttl);
         let (next, envelopes, held) =
             self.piles.get(&place).map_or((self.first_seq, 0, 0), |p| (p.next, p.entries.len(), p.blocks()));
-        if ttl > self.config.ttl {
-            return Err((Reason::TtlTooLong, 0, 0));
-        }
         if expected.is_some_and(|expected| expected != next) {
             return Err((Reason::Conflict, 0, next));
         }
@@ -333,11 +334,11 @@ impl Beside {
                     self.model.leave(id, (*kind, *key));
                 }
             }
-            Transition::Deposit { who, key, ttl_s, blocks } => {
-                self.put(*who, (Kind::Queue, *key), None, *ttl_s, *blocks);
+            Transition::Deposit { who, key, ttl, blocks } => {
+                self.put(*who, (Kind::Queue, *key), None, *ttl, *blocks);
             }
-            Transition::Append { who, key, expected, ttl_s, blocks } => {
-                self.put(*who, (Kind::Log, *key), *expected, *ttl_s, *blocks);
+            Transition::Append { who, key, expected, ttl, blocks } => {
+                self.put(*who, (Kind::Log, *key), *expected, *ttl, *blocks);
             }
             Transition::Acknowledge { who, kind, key, first, more } => {
                 self.acknowledge(*who, (*kind, *key), *first, *first + *more);
@@ -398,11 +399,11 @@ impl Beside {
         }
     }
 
-    fn put(&mut self, who: usize, place: Place, expected: Option<u64>, ttl_s: u32, blocks: usize) {
+    fn put(&mut self, who: usize, place: Place, expected: Option<u64>, ttl: Ttl, blocks: usize) {
         let Some(id) = self.session(who) else { return };
         self.envelopes += 1;
         let bytes = content(self.envelopes, blocks);
-        let answer = match (self.model.put(place, expected, ttl_s, self.node.now, bytes.clone()), place.0) {
+        let answer = match (self.model.put(place, expected, ttl, self.node.now, bytes.clone()), place.0) {
             (Ok(_), Kind::Queue) => Heard::Deposited { req: 2 },
             (Ok(seq), Kind::Log) => Heard::Appended { req: 2, seq },
             (Err((reason, retry_s, next)), _) => Heard::Refused { req: 2, reason, retry_s, next },
@@ -410,8 +411,8 @@ impl Beside {
         self.model.clients.get_mut(&id).unwrap().answers.push_back(answer);
         let (address, envelope) = (address(place), bytes.as_slice());
         let frame = match place.0 {
-            Kind::Queue => ClientFrame::Deposit { req: 2, address, ttl_s, envelope },
-            Kind::Log => ClientFrame::Append { req: 2, address, expected, ttl_s, envelope },
+            Kind::Queue => ClientFrame::Deposit { req: 2, address, ttl, envelope },
+            Kind::Log => ClientFrame::Append { req: 2, address, expected, ttl, envelope },
         };
         self.say(id, &frame);
     }

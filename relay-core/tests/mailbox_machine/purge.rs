@@ -1,7 +1,7 @@
 //! Whatever ends an envelope overwrites it, is counted by its cause, and is heard of by those whom it touches.
 
 use relay_core::mailbox::{Cause, Config, Event, Memory, SessionId};
-use wire::{BLOCK, Kind, Reason};
+use wire::{BLOCK, Kind, Reason, Ttl};
 
 use crate::harness::{Heard, Node, key, log, queue, seconds};
 
@@ -12,7 +12,7 @@ fn holding() -> (Node, SessionId, SessionId) {
     let mut node = Node::new(Config::default(), 64);
     let (sender, reader) = (node.open(), node.open());
     node.subscribe(reader, Kind::Queue, &key(1), 0);
-    assert_eq!(node.deposit_for(sender, queue(1), CANARY, 60, 3), Heard::Deposited { req: 2 });
+    assert_eq!(node.deposit_for(sender, queue(1), CANARY, Ttl::Brief, 3), Heard::Deposited { req: 2 });
     assert_eq!(node.deliveries(reader), [(1, CANARY)]);
     assert_eq!(node.mailbox.expose_storage().iter().filter(|byte| **byte == CANARY).count(), 3 * BLOCK);
     (node, sender, reader)

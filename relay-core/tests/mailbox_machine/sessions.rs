@@ -1,7 +1,7 @@
 //! Sessions: how they begin, who may read, and how they end.
 
 use relay_core::mailbox::{Cause, Config, Event, OpenRefused, Violation};
-use wire::{BLOCK, ClientFrame, Kind, NodeFrame, Reason, ReceiveKey, Signature};
+use wire::{BLOCK, ClientFrame, Kind, NodeFrame, Reason, ReceiveKey, Signature, Ttl};
 
 use crate::harness::{Heard, Node, key, queue, seconds};
 
@@ -114,7 +114,7 @@ fn a_purge_overwrites_all_and_tells_every_client_that_memory_was_lost() {
     let id = node.mailbox.open_session(node.now).unwrap();
     let Some(Heard::Welcome { instance: before, .. }) = node.pull(id) else { panic!() };
     node.subscribe(reader, Kind::Queue, &key(1), 0);
-    node.deposit_for(sender, queue(1), 0xc5, 60, 2);
+    node.deposit_for(sender, queue(1), 0xc5, Ttl::Brief, 2);
     node.events();
     node.mailbox.purge(Cause::Panic);
     assert!(node.mailbox.expose_storage().iter().all(|byte| *byte == 0));

@@ -2,7 +2,9 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::{Address, DecodeError, Kind, MAX_CREDENTIAL, ReceiveKey, Signature, decode_whole, is_padded};
+use crate::{
+    Address, DecodeError, Kind, MAX_CREDENTIAL, ReceiveKey, Signature, Ttl, decode_whole, is_padded,
+};
 
 /// One frame from a client.
 ///
@@ -46,9 +48,9 @@ pub enum ClientFrame<'b> {
         /// Of the queue.
         #[n(1)]
         address: Address,
-        /// Seconds that the node may keep it.
+        /// For how long the node may keep it.
         #[n(2)]
-        ttl_s: u32,
+        ttl: Ttl,
         /// Whole blocks of ciphertext.
         #[b(3)]
         #[cbor(with = "minicbor::bytes")]
@@ -66,9 +68,9 @@ pub enum ClientFrame<'b> {
         /// The sequence number that it must get (compare-and-append); none takes what comes.
         #[n(2)]
         expected: Option<u64>,
-        /// Seconds that the node may keep it.
+        /// For how long the node may keep it.
         #[n(3)]
-        ttl_s: u32,
+        ttl: Ttl,
         /// Whole blocks of ciphertext.
         #[b(4)]
         #[cbor(with = "minicbor::bytes")]

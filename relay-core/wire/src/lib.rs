@@ -17,6 +17,7 @@ mod handshake;
 mod invite;
 mod node;
 mod piece;
+mod ttl;
 
 pub use address::{Address, Challenge, Kind, ReceiveKey, Signature};
 pub use batch::{Batch, MAX_BATCH, MAX_BATCH_FRAMES, frames_of};
@@ -26,6 +27,7 @@ pub use handshake::{ChannelAnswer, ChannelOffer, MAX_CANDIDATES, MAX_HANDSHAKE, 
 pub use invite::{BubbleSecret, Invite, InviteError, JoinLink, Pin};
 pub use node::{Limits, NodeFrame, Reason, encode_deliver_head};
 pub use piece::{MAX_PIECE, Pieces, pieces_of};
+pub use ttl::Ttl;
 
 /// The WebSocket subprotocol, which names the version of the frames.
 pub const SUBPROTOCOL: &str = "bulle.v1";

@@ -129,7 +129,7 @@ pub struct Limits {
     /// Bytes in an envelope.
     #[n(0)]
     pub envelope: u32,
-    /// Seconds that an envelope may be kept.
+    /// Seconds that an envelope of the longest class is kept.
     #[n(1)]
     pub ttl_s: u32,
     /// Seconds without a frame from the client after which the session is closed.
@@ -157,9 +157,6 @@ pub enum Reason {
     /// The node holds as much as it may.
     #[n(4)]
     NodeFull,
-    /// The time asked for is longer than the node keeps anything.
-    #[n(5)]
-    TtlTooLong,
     /// Something else was appended before.
     #[n(6)]
     Conflict,
@@ -188,12 +185,11 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 12] = [
         Self::Malformed,
         Self::BadSignature,
         Self::MailboxFull,
         Self::NodeFull,
-        Self::TtlTooLong,
         Self::Conflict,
         Self::TooFast,
         Self::TooManySubscriptions,
@@ -211,7 +207,6 @@ impl Reason {
             Self::BadSignature => "bad_signature",
             Self::MailboxFull => "mailbox_full",
             Self::NodeFull => "node_full",
-            Self::TtlTooLong => "ttl_too_long",
             Self::Conflict => "conflict",
             Self::TooFast => "too_fast",
             Self::TooManySubscriptions => "too_many_subscriptions",

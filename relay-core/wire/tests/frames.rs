@@ -1,7 +1,9 @@
 //! Every frame decodes to what was encoded, and nothing else decodes.
 
 use proptest::prelude::*;
-use wire::{Address, BLOCK, Challenge, ClientFrame, DecodeError, Kind, Limits, MAX_FRAME, NodeFrame, Reason};
+use wire::{
+    Address, BLOCK, Challenge, ClientFrame, DecodeError, Kind, Limits, MAX_FRAME, NodeFrame, Reason, Ttl,
+};
 
 fn encoded(frame: &ClientFrame<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -10,7 +12,7 @@ fn encoded(frame: &ClientFrame<'_>) -> Vec<u8> {
 }
 
 fn deposit(envelope: &[u8]) -> ClientFrame<'_> {
-    ClientFrame::Deposit { req: 1, address: Address::from_bytes([3; 32]), ttl_s: 60, envelope }
+    ClientFrame::Deposit { req: 1, address: Address::from_bytes([3; 32]), ttl: Ttl::Long, envelope }
 }
 
 #[test]
@@ -44,7 +46,7 @@ fn the_largest_envelope_fits_into_the_largest_frame() {
         req: u32::MAX,
         address: Address::from_bytes([255; 32]),
         expected: Some(u64::MAX),
-        ttl_s: u32::MAX,
+        ttl: Ttl::Long,
         envelope: &envelope,
     };
     assert!(encoded(&append).len() <= MAX_FRAME);
@@ -122,15 +124,16 @@ fn a_head_and_an_envelope_are_a_delivery() {
     }
 }
 
-fn frames() -> impl Strategy<Value = (u8, u32, [u8; 32], Option<u64>, u32, u64, usize)> {
-    (0_u8..9, any::<u32>(), any::<[u8; 32]>(), any::<Option<u64>>(), any::<u32>(), any::<u64>(), 1_usize..=16)
+fn frames() -> impl Strategy<Value = (u8, u32, [u8; 32], Option<u64>, usize, u64, usize)> {
+    (0_u8..9, any::<u32>(), any::<[u8; 32]>(), any::<Option<u64>>(), 0_usize..4, any::<u64>(), 1_usize..=16)
 }
 
 proptest! {
     #[test]
-    fn what_is_encoded_decodes_to_itself((which, req, id, expected, ttl_s, seq, blocks) in frames()) {
+    fn what_is_encoded_decodes_to_itself((which, req, id, expected, ttl, seq, blocks) in frames()) {
         let envelope = vec![0x5a; blocks * BLOCK];
         let address = Address::from_bytes(id);
+        let ttl = Ttl::ALL[ttl];
         let key = ed25519_dalek::SigningKey::from_bytes(&id);
         let challenge = Challenge(id);
         let frame = match which {
@@ -142,8 +145,8 @@ proptest! {
                 from: seq,
             },
             1 => ClientFrame::Unsubscribe { address },
-            2 => ClientFrame::Deposit { req, address, ttl_s, envelope: &envelope },
-            3 => ClientFrame::Append { req, address, expected, ttl_s, envelope: &envelope },
+            2 => ClientFrame::Deposit { req, address, ttl, envelope: &envelope },
+            3 => ClientFrame::Append { req, address, expected, ttl, envelope: &envelope },
             4 => ClientFrame::Acknowledge { address, first: seq.min(u64::from(req)), last: seq },
             5 => ClientFrame::RequestCredentials { req },
             6 => ClientFrame::KeepCredentials { username: &"n".repeat(blocks), password: "word" },

@@ -1,12 +1,11 @@
 //! What all conversations of a client share: its keys, its link, its timers, and where its words go.
 
 use base::{Deadlines, Instant};
-use core::time::Duration;
 use ed25519_dalek::SigningKey;
 use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore;
 use std::collections::{HashMap, VecDeque};
-use wire::{Address, ClientFrame, Kind};
+use wire::{Address, ClientFrame, Kind, Ttl};
 
 use crate::api::{Event, MessageId, Notice, PeerId, Transmit, TurnServer};
 use crate::arrivals::{self, Arrivals};
@@ -128,17 +127,15 @@ impl Hub {
         &mut self,
         (peer, cargo): (PeerId, Cargo),
         (address, seal): (Address, &SealKey),
-        ttl: Duration,
+        ttl: Ttl,
         content: &[u8],
         now: Instant,
     ) {
         let Some(envelope) = envelope::seal(seal, Kind::Queue, &address, content, &mut self.rng) else {
             return;
         };
-        let longest = self.link.session().map_or(0, |session| session.limits.ttl_s);
-        let ttl_s = u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX).min(longest);
         let req = self.link.request(Request::Deposit(peer, cargo), now);
-        self.send(&ClientFrame::Deposit { req, address, ttl_s, envelope: &envelope });
+        self.send(&ClientFrame::Deposit { req, address, ttl, envelope: &envelope });
     }
 
     /// Sends a frame on a peer's data channel.

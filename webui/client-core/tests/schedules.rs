@@ -168,7 +168,7 @@ fn step(world: &mut World, n: usize) {
 /// When nobody has come for as long as anything is kept, the node holds nothing.
 fn forgotten(world: &mut World) {
     let limits = Config::default();
-    for time in [limits.idle * 2, limits.ttl + limits.idle] {
+    for time in [limits.idle * 2, limits.ttl.of(wire::Ttl::Long) + limits.idle] {
         world.node.handle_timeout(world.now + time);
     }
     while world.node.poll_event().is_some() {}

@@ -97,6 +97,11 @@ pub const KEYS: &[Key] = &[
         name: "idle",
         expected: "a time from 1 s to 24 h such as \"90 s\" or \"5 min\"",
     },
+    Key {
+        section: "limits",
+        name: "retention",
+        expected: "a time from 1 min to 720 h such as \"168 h\" or \"30 min\"",
+    },
     Key { section: "state", name: "dir", expected: "a path in quotes such as \"/var/lib/bulle\"" },
     Key {
         section: "log",

@@ -108,6 +108,7 @@ impl Reader<'_> {
             allocations_per_session: self.take(root, "limits", "allocations_per_session", count),
             allocations_per_address: self.take(root, "limits", "allocations_per_address", count),
             idle: self.take(root, "limits", "idle", idle),
+            retention: self.take(root, "limits", "retention", retention),
             state_dir: self.take(root, "state", "dir", path),
             log_level: self.take(root, "log", "level", level),
         }
@@ -289,6 +290,10 @@ fn mailbox(value: &DeValue<'_>) -> Option<u64> {
 
 fn idle(value: &DeValue<'_>) -> Option<Duration> {
     units::time(value.as_str()?).filter(|time| (1..=86_400).contains(&time.as_secs()))
+}
+
+fn retention(value: &DeValue<'_>) -> Option<Duration> {
+    units::time(value.as_str()?).filter(|time| (60..=720 * 3600).contains(&time.as_secs()))
 }
 
 fn path(value: &DeValue<'_>) -> Option<PathBuf> {

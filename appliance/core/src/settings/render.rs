@@ -53,6 +53,7 @@ impl Display for Settings {
         writeln!(f, "allocations_per_session = {}", limits.allocations_per_session)?;
         writeln!(f, "allocations_per_address = {}", limits.allocations_per_address)?;
         writeln!(f, "idle = \"{} s\"", limits.idle.as_secs())?;
+        writeln!(f, "retention = \"{} s\"", limits.retention.as_secs())?;
         writeln!(f, "\n[state]\ndir = {}", quoted(&self.state_dir.to_string_lossy()))?;
         writeln!(f, "\n[log]\nlevel = {}", quoted(self.log_level.as_str()))
     }

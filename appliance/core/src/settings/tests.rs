@@ -68,7 +68,7 @@ fn settings_written_out_read_back_the_same() {
                [webrtc]\nlisten = [\"10.0.0.1:3479\"]\n\
                [dns]\nlisten = [\"10.77.0.1:53\", \"[fd00:77::1]:53\"]\nprefixes = \"10.77.0.0/24\"\n\
                [portal]\nprobes = \"portal\"\n[mdns]\nname = \"salon\"\ninterfaces = [\"eth0\"]\n\
-               [metrics]\nlisten = \"127.0.0.1:9464\"\n[box]\nruntime = \"/run/x\"\n[limits]\nmailbox = \"1500 KiB\"\nidle = \"61 s\"\n[state]\ndir = \"/a \\\"b\\\" \\\\ c\"\n";
+               [metrics]\nlisten = \"127.0.0.1:9464\"\n[box]\nruntime = \"/run/x\"\n[limits]\nmailbox = \"1500 KiB\"\nidle = \"61 s\"\nretention = \"2 h\"\n[state]\ndir = \"/a \\\"b\\\" \\\\ c\"\n";
     for text in ["", odd] {
         let settings = Typed::parse(text).expect("valid").resolve(&host());
         let written = settings.to_string();

@@ -1,13 +1,13 @@
 //! The directory: saying that we are here, hearing who else is.
 
 use base::Instant;
-use wire::{ClientFrame, Kind};
+use wire::{ClientFrame, Kind, Ttl};
 
 use super::Client;
 use crate::api::{Event, Notice, PeerId, UnixMillis};
 use crate::backoff::jitter;
 use crate::directory::entry::{self, Draft};
-use crate::directory::{Change, ENTRY_TTL, PUBLISH_EVERY};
+use crate::directory::{Change, PUBLISH_EVERY};
 use crate::envelope;
 use crate::group::suite::GroupError;
 use crate::hub::Timer;
@@ -130,9 +130,13 @@ impl Client {
         else {
             return;
         };
-        let longest = self.hub.link.session().map_or(0, |session| session.limits.ttl_s);
-        let ttl_s = u32::try_from(ENTRY_TTL.as_secs()).unwrap_or(u32::MAX).min(longest);
         let req = self.hub.link.request(Request::Publish, now);
-        self.hub.send(&ClientFrame::Append { req, address, expected: None, ttl_s, envelope: &envelope });
+        self.hub.send(&ClientFrame::Append {
+            req,
+            address,
+            expected: None,
+            ttl: Ttl::Short,
+            envelope: &envelope,
+        });
     }
 }

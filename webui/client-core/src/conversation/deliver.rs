@@ -2,10 +2,10 @@
 
 use base::Instant;
 use core::time::Duration;
+use wire::Ttl;
 
 use super::{Conversation, RECEIPT_BATCH, is_behind, is_stale};
 use crate::api::Event;
-use crate::channel::SIGNAL_TTL;
 use crate::directory::Contact;
 use crate::group::suite::GroupTag;
 use crate::hub::{Hub, Timer};
@@ -13,11 +13,8 @@ use crate::link::Cargo;
 use crate::outbox::{CHANNEL_PATIENCE, Deposit};
 use crate::parcel::{Body, ChannelFrame, DeliveryId, Invitation, MAX_RECEIPT, Parcel, ReceiptBody, VERSION};
 
-/// How long a message may wait in the mailbox, as far as the node allows.
-const TEXT_TTL: Duration = Duration::from_hours(7 * 24);
-
-/// The same for a receipt, which a repeated message repeats.
-const RECEIPT_TTL: Duration = Duration::from_hours(1);
+/// A receipt need not wait as long as a message: a repeated message repeats it.
+const RECEIPT_TTL: Ttl = Ttl::Medium;
 
 /// When to look again at what is due and could not be sent for no reason that will announce its end.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -107,7 +104,7 @@ impl Conversation {
             let parcel = self.parcel(None, group, &message, hub);
             if by_mailbox {
                 let to = (contact.inbox, &contact.seal);
-                hub.deposit((contact.id, Cargo::Signals), to, SIGNAL_TTL, &parcel, now);
+                hub.deposit((contact.id, Cargo::Signals), to, Ttl::Brief, &parcel, now);
             } else {
                 hub.send_channel(contact.id, &ChannelFrame::Parcel(&parcel));
             }
@@ -137,7 +134,7 @@ impl Conversation {
             let Some(item) = self.outbox.get(delivery) else { continue };
             item.deposit = Deposit::Asked;
             let to = (contact.inbox, &contact.seal);
-            hub.deposit((contact.id, Cargo::Text(delivery)), to, TEXT_TTL, &parcel, now);
+            hub.deposit((contact.id, Cargo::Text(delivery)), to, Ttl::Long, &parcel, now);
         }
     }
 
