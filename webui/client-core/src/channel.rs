@@ -34,8 +34,21 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Without a word from the peer for so long, it is asked for one.
 const QUIET: Duration = Duration::from_secs(2);
 
+/// The same, while people talk.
+const QUIET_IN_TALK: Duration = Duration::from_secs(1);
+
+/// How long after the last word people are taken to talk.
+const TALK: Duration = Duration::from_secs(60);
+
+/// When it has not answered for so long, it is looked whether the node is silent, too.
+const CHECK: Duration = Duration::from_millis(300);
+
 /// How long it may take to answer.
 const ANSWER: Duration = Duration::from_secs(3);
+
+/// The same, when the node had been silent too and is reached again by another carrier: then it was this device that
+/// changed its network, and the channel leads through the one before.
+const ANSWER_AFTER_CHANGE: Duration = Duration::from_millis(700);
 
 /// A channel that nobody used for so long is not opened again by itself.
 const INTEREST: Duration = Duration::from_secs(600);
@@ -53,6 +66,17 @@ enum State {
     Open(Path),
 }
 
+/// The peer was asked for a word.
+#[derive(Clone, Copy, Debug)]
+struct Ping {
+    asked: Instant,
+    until: Instant,
+    /// The node was to be asked as well.
+    checked: bool,
+    /// The network has changed meanwhile.
+    changed: bool,
+}
+
 /// The machine.
 #[derive(Debug)]
 pub(crate) struct Channel {
@@ -63,7 +87,7 @@ pub(crate) struct Channel {
     /// Counts openings, so that the outbox knows what went where.
     number: u32,
     heard: Instant,
-    ping: Option<Instant>,
+    ping: Option<Ping>,
     started: Option<Instant>,
     asking: bool,
     /// Ours, to be sent.
@@ -122,6 +146,33 @@ impl Channel {
             State::Closed(_) => self.state = State::Closed(now),
             State::Open(_) => self.ping(contact, hub, now),
             State::Asked(_) | State::Waiting(_) | State::Opening(_) => {}
+        }
+    }
+
+    /// Others are silent: look whether what is open still lives.
+    pub(crate) fn doubt(&mut self, contact: &Contact, hub: &mut Hub, now: Instant) {
+        if matches!(self.state, State::Open(_)) && self.ping.is_none() {
+            self.ping(contact, hub, now);
+        }
+    }
+
+    /// The node is reached again by another carrier. Says whether what went over an open channel must go another way:
+    /// the peer is as silent as the node was, and has little time left to say something.
+    pub(crate) fn handle_link_made(&mut self, contact: &Contact, hub: &mut Hub, now: Instant) -> bool {
+        match self.state {
+            State::Closed(_) => false,
+            // What was to be negotiated may have gone into the silence, and then nobody answers.
+            State::Asked(_) | State::Waiting(_) | State::Opening(_) => {
+                self.close(contact, hub);
+                self.state = State::Closed(now);
+                false
+            }
+            State::Open(_) => {
+                let Some(ping) = &mut self.ping else { return false };
+                ping.changed = true;
+                ping.until = ping.until.min((ping.asked + ANSWER_AFTER_CHANGE).max(now));
+                true
+            }
         }
     }
 
@@ -253,12 +304,22 @@ impl Channel {
                 false
             }
             State::Open(_) => match self.ping {
-                Some(asked) if asked + ANSWER <= now => {
+                Some(Ping { until, changed, .. }) if until <= now => {
                     self.close(contact, hub);
-                    self.fail(hub, now);
+                    if changed {
+                        // Nothing is wrong with the way that there may be now.
+                        self.state = State::Closed(now);
+                    } else {
+                        self.fail(hub, now);
+                    }
                     true
                 }
-                None if self.heard + QUIET <= now => {
+                Some(Ping { asked, checked: false, .. }) if asked + CHECK <= now => {
+                    hub.link.check();
+                    self.ping = self.ping.map(|ping| Ping { checked: true, ..ping });
+                    false
+                }
+                None if self.quiet_at() <= now => {
                     self.ping(contact, hub, now);
                     false
                 }
@@ -272,7 +333,11 @@ impl Channel {
         match self.state {
             State::Closed(from) => self.is_wanted(contact, hub, now).then_some(from),
             State::Asked(until) | State::Waiting(until) | State::Opening(until) => Some(until),
-            State::Open(_) => Some(self.ping.map_or(self.heard + QUIET, |asked| asked + ANSWER)),
+            State::Open(_) => match self.ping {
+                Some(Ping { asked, until, checked: false, .. }) => Some(until.min(asked + CHECK)),
+                Some(Ping { until, .. }) => Some(until),
+                None => Some(self.quiet_at()),
+            },
         }
     }
 
@@ -377,8 +442,13 @@ impl Channel {
         }
     }
 
+    fn quiet_at(&self) -> Instant {
+        let talk = self.heard + INTEREST < self.wanted_until + TALK;
+        self.heard + if talk { QUIET_IN_TALK } else { QUIET }
+    }
+
     fn ping(&mut self, contact: &Contact, hub: &mut Hub, now: Instant) {
-        self.ping = Some(now);
+        self.ping = Some(Ping { asked: now, until: now + ANSWER, checked: false, changed: false });
         let nonce = hub.rng.next_u32();
         hub.send_channel(contact.id, &ChannelFrame::Ping(nonce));
     }

@@ -102,6 +102,7 @@ impl Client {
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             next_message: 0,
+            wants_carrier: false,
         };
         let publishing =
             Publishing { pseudonym, since: wall, serial: 0, next: 0, full_told: false, version_told: false };
@@ -138,6 +139,13 @@ impl Client {
     pub fn handle_link(&mut self, event: LinkEvent, now: Instant, _wall: UnixMillis) {
         let todo = self.hub.link.handle_carrier(event, now, &mut self.hub.rng);
         self.act(todo, now);
+        if event == LinkEvent::Up {
+            for peer in self.directory.ids() {
+                self.with_conversation(peer, |conversation, contact, hub| {
+                    conversation.handle_link_made(contact, hub, now);
+                });
+            }
+        }
         self.settle(now);
     }
 
@@ -193,6 +201,15 @@ impl Client {
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.hub.events.pop_front()
+    }
+
+    /// Whether the carrier of the session is silent and may be dead. Asked once for each time.
+    ///
+    /// The driver opens another one beside it then, instead of one that it may be opening so already, and says
+    /// [`LinkEvent::Up`] when that takes the place of the silent one. It says nothing when that fails, and gives it up
+    /// when the silent one speaks. A driver that cannot do so need not ask: what stays silent is left in the end.
+    pub fn wants_another_carrier(&mut self) -> bool {
+        core::mem::take(&mut self.hub.wants_carrier)
     }
 
     /// How many of our messages have no receipt yet: what would be lost if the page were closed now.
@@ -272,13 +289,31 @@ impl Client {
     fn act(&mut self, todo: Do, now: Instant) {
         match todo {
             Do::Nothing => {}
-            Do::Ping(nonce) => self.hub.send(&wire::ClientFrame::Ping { nonce }),
+            Do::Ping(nonce) => {
+                self.hub.send(&wire::ClientFrame::Ping { nonce });
+                self.doubt_channels(now);
+            }
             Do::Lose => self.link_lost(now),
             Do::Redial => {
                 self.link_lost(now);
-                self.hub.link_told = true;
+                (self.hub.link_told, self.hub.wants_carrier) = (true, false);
                 self.hub.tell(Event::Link(LinkState::Reconnect));
             }
+            Do::Double => {
+                self.hub.wants_carrier = true;
+                self.doubt_channels(now);
+            }
+        }
+    }
+
+    /// Whatever silences the node may silence the others as well: they are asked with it, so that it is known whether
+    /// they are still reached when it is found to be reached another way.
+    fn doubt_channels(&mut self, now: Instant) {
+        for peer in self.directory.ids() {
+            self.with_conversation(peer, |conversation, contact, hub| {
+                conversation.channel.doubt(contact, hub, now);
+                conversation.drive(contact, hub, now);
+            });
         }
     }
 
@@ -330,8 +365,11 @@ impl Client {
         Some(f(conversation, contact, &mut self.hub))
     }
 
-    /// Lets those go on who waited for a slot, and sets the link's timer.
+    /// Looks after the link where somebody asked for it, lets those go on who waited for a slot, and sets the link's
+    /// timer.
     fn settle(&mut self, now: Instant) {
+        let todo = self.hub.link.take_check(now);
+        self.act(todo, now);
         while self.hub.link.is_up() && self.hub.link.has_slot() {
             let Some(peer) = self.hub.waiting.pop_front() else { break };
             self.with_conversation(peer, |conversation, contact, hub| conversation.drive(contact, hub, now));

@@ -120,6 +120,9 @@ impl Conversation {
             order,
         });
         self.channel.want(now);
+        if !hub.link.is_up() {
+            hub.link.attend(now);
+        }
         self.drive(contact, hub, now);
         Ok(())
     }
@@ -193,6 +196,14 @@ impl Conversation {
         self.drive(contact, hub, now);
     }
 
+    /// A carrier is open again. What is on a channel that has been silent as well goes to the mailbox at once.
+    pub(crate) fn handle_link_made(&mut self, contact: &Contact, hub: &mut Hub, now: Instant) {
+        if self.channel.handle_link_made(contact, hub, now) {
+            self.handle_channel_lost(now);
+        }
+        self.drive(contact, hub, now);
+    }
+
     /// The node's memory is gone: what it had confirmed is not there any more.
     pub(crate) fn handle_node_lost(&mut self, hub: &mut Hub, now: Instant) {
         self.outbox.unlink(true, now);
@@ -243,6 +254,9 @@ impl Conversation {
                         self.inbox.remember(delivery);
                         self.receipt(delivery, source, now);
                         self.channel.want(now);
+                        if source == Source::Mailbox {
+                            hub.link.attend(now);
+                        }
                     }
                     Accepted::TooFar => hub.counters.parcels += 1,
                 }

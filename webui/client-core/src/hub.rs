@@ -86,6 +86,8 @@ pub(crate) struct Hub {
     /// As `transmits`.
     pub(crate) events: VecDeque<Event>,
     pub(crate) next_message: u64,
+    /// Asked for by the owner, after each input.
+    pub(crate) wants_carrier: bool,
 }
 
 impl Hub {

@@ -8,7 +8,7 @@ use rand_core::RngCore;
 use wire::{Challenge, Limits};
 
 use crate::api::{LinkEvent, PeerId};
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, jitter};
 use crate::parcel::DeliveryId;
 
 /// Deposits that wait for their answer at once.
@@ -22,6 +22,27 @@ const DEAD_AFTER: Duration = Duration::from_secs(6);
 
 /// The same, when the network may have changed.
 const DEAD_AFTER_CHANGE: Duration = Duration::from_secs(2);
+
+/// How long an answer may take before another carrier is opened beside the silent one. A carrier whose network is gone
+/// says nothing about it; one that is only slow is kept, and given longer the next time.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// While people talk through the mailbox the node is asked for a word after so much silence. Not while they talk
+/// directly: it would see from that when they do. What silences the node silences their channel as well, and then it
+/// is asked once.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How long after the last word people are taken to talk.
+const TALK: Duration = Duration::from_secs(60);
+
+/// How long after a change of the network the link looks out as if people talked.
+const UNSETTLED: Duration = Duration::from_secs(10);
+
+/// An attempt that failed after so long was not refused: nobody was there.
+const HUNG: Duration = Duration::from_secs(1);
+
+/// The longest pause between attempts while people talk; after one that hung, the half of it.
+const EAGER: Duration = Duration::from_secs(1);
 
 /// How long one request may stay open while others are answered.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
@@ -63,6 +84,8 @@ pub(crate) enum Do {
     Lose,
     /// Ping the node.
     Ping(u32),
+    /// Tell the driver to open another carrier beside the silent one.
+    Double,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +123,16 @@ pub(crate) struct Link {
     next_req: u32,
     pinged: bool,
     ping_at: Instant,
+    /// When to ask for a word while people talk.
+    quiet_at: Instant,
     dead_at: Option<Instant>,
+    /// When to have another carrier opened, and how often that was done since something was heard.
+    doubt_at: Option<Instant>,
+    doubts: u32,
+    patience: Duration,
+    /// To be looked whether the node is there.
+    check: bool,
+    talk_until: Instant,
     hold_until: Instant,
 }
 
@@ -116,9 +148,47 @@ impl Link {
             next_req: 0,
             pinged: false,
             ping_at: now,
+            quiet_at: now,
             dead_at: None,
+            doubt_at: None,
+            doubts: 0,
+            patience: PATIENCE,
+            check: false,
+            talk_until: now,
             hold_until: now,
         }
+    }
+
+    /// A message goes or comes through the mailbox, or waits for the link: that the network is gone, or is there again,
+    /// is to be noticed at once.
+    pub(crate) fn attend(&mut self, now: Instant) {
+        self.look_out(now, TALK);
+    }
+
+    /// A peer is silent: is the node?
+    pub(crate) const fn check(&mut self) {
+        self.check = true;
+    }
+
+    /// Carries out [`check`](Self::check), unless an answer is due anyhow.
+    pub(crate) fn take_check(&mut self, now: Instant) -> Do {
+        let wanted = core::mem::take(&mut self.check);
+        if !wanted || self.dead_at.is_some() || !matches!(self.state, State::Open(_)) {
+            return Do::Nothing;
+        }
+        self.pinged = true;
+        self.expect(now);
+        // Part of the time has passed already.
+        self.doubt_at = Some(now + self.patience / 2);
+        Do::Ping(self.number())
+    }
+
+    fn look_out(&mut self, now: Instant, time: Duration) {
+        if self.talk_until <= now {
+            // What was heard before they talked says nothing about now.
+            self.quiet_at = now + QUIET;
+        }
+        self.talk_until = self.talk_until.max(now + time);
     }
 
     /// The session, once the node has greeted.
@@ -179,6 +249,7 @@ impl Link {
             return None;
         }
         self.state = State::Open(session);
+        self.quiet_at = now + QUIET;
         self.ping_at = now + ping_interval(&session.limits);
         Some(self.instance.replace(instance) != Some(instance))
     }
@@ -193,7 +264,17 @@ impl Link {
 
     /// Something was heard from the node.
     pub(crate) fn heard(&mut self, now: Instant) {
-        self.dead_at = (self.pinged || !self.requests.is_empty()).then_some(now + DEAD_AFTER);
+        self.patience = if self.doubts > 0 {
+            (self.patience * 2).min(DEAD_AFTER)
+        } else {
+            (self.patience - self.patience / 8).max(PATIENCE)
+        };
+        self.doubts = 0;
+        self.quiet_at = now + QUIET;
+        (self.dead_at, self.doubt_at) = (None, None);
+        if self.pinged || !self.requests.is_empty() {
+            self.expect(now);
+        }
     }
 
     /// The node answered a ping.
@@ -204,21 +285,35 @@ impl Link {
     /// The node says that it closes the session, or speaks nonsense.
     pub(crate) fn lose(&mut self, now: Instant, rng: &mut impl RngCore) -> Do {
         let had = !matches!(self.state, State::Waiting(_));
+        let mut wait = self.backoff.fail(rng);
+        // Only who was not let in waits longer and longer while people talk: where nobody is, nobody is bothered.
+        if now < self.talk_until
+            && let State::Dialing(until) = self.state
+        {
+            let hung = until <= now + (DIAL_LIMIT - HUNG);
+            wait = wait.min(jitter(if hung { EAGER / 2 } else { EAGER }, rng));
+        }
         self.forget();
-        self.state = State::Waiting(now + self.backoff.fail(rng));
+        self.state = State::Waiting(now + wait);
         if had { Do::Lose } else { Do::Nothing }
     }
 
     /// The network may have changed.
     pub(crate) fn handle_change(&mut self, now: Instant) -> Do {
         self.backoff.reset();
+        self.look_out(now, UNSETTLED);
+        let earlier = |at: Option<Instant>, other: Instant| Some(at.map_or(other, |at| at.min(other)));
         match self.state {
             State::Over => Do::Nothing,
             State::Waiting(_) | State::Dialing(_) | State::Greeting(_) => self.redial(now),
             State::Open(_) => {
+                if self.doubts > 0 {
+                    // It was silent before; what may be there now is reached by a new carrier alone.
+                    return self.redial(now);
+                }
+                self.dead_at = earlier(self.dead_at, now + DEAD_AFTER_CHANGE);
                 self.pinged = true;
-                self.dead_at =
-                    Some(self.dead_at.map_or(now + DEAD_AFTER_CHANGE, |at| at.min(now + DEAD_AFTER_CHANGE)));
+                self.doubt_at = earlier(self.doubt_at, now + self.patience);
                 Do::Ping(self.number())
             }
         }
@@ -238,7 +333,7 @@ impl Link {
         if matches!(request, Request::Deposit(..)) {
             self.deposits += 1;
         }
-        self.dead_at.get_or_insert(now + DEAD_AFTER);
+        self.expect(now);
         req
     }
 
@@ -262,7 +357,7 @@ impl Link {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Waiting(until) | State::Dialing(until) | State::Greeting(until) => Some(until),
-            State::Open(_) => Some(self.dead_at.map_or(self.ping_at, |dead| dead.min(self.ping_at))),
+            State::Open(_) => [self.dead_at, self.doubt_at, self.next_ping()].into_iter().flatten().min(),
             State::Over => None,
         }
     }
@@ -274,10 +369,11 @@ impl Link {
                 self.redial(now)
             }
             State::Open(_) if self.dead_at.is_some_and(|dead| dead <= now) => self.redial(now),
-            State::Open(session) if self.ping_at <= now => {
+            State::Open(_) if self.doubt_at.is_some_and(|doubt| doubt <= now) => self.double(now),
+            State::Open(session) if self.next_ping().is_some_and(|ping| ping <= now) => {
                 self.ping_at = now + ping_interval(&session.limits);
                 self.pinged = true;
-                self.dead_at.get_or_insert(now + DEAD_AFTER);
+                self.expect(now);
                 Do::Ping(self.number())
             }
             State::Waiting(_) | State::Dialing(_) | State::Greeting(_) | State::Open(_) | State::Over => {
@@ -292,11 +388,32 @@ impl Link {
         Do::Redial
     }
 
+    /// Something was asked: silence means something from now on.
+    fn expect(&mut self, now: Instant) {
+        self.dead_at.get_or_insert(now + DEAD_AFTER);
+        self.doubt_at.get_or_insert(now + self.patience);
+    }
+
+    /// Longer each time, since an attempt over a slow network must come to its end.
+    fn double(&mut self, now: Instant) -> Do {
+        self.doubts += 1;
+        self.doubt_at = Some(now + self.patience * (1 << self.doubts.min(5)));
+        Do::Double
+    }
+
+    /// When to ask for a word, unless one is due already.
+    fn next_ping(&self) -> Option<Instant> {
+        let soon =
+            if self.quiet_at < self.talk_until { self.quiet_at.min(self.ping_at) } else { self.ping_at };
+        self.dead_at.is_none().then_some(soon)
+    }
+
     fn forget(&mut self) {
         self.requests.clear();
         self.deposits = 0;
         self.pinged = false;
-        self.dead_at = None;
+        (self.dead_at, self.doubt_at) = (None, None);
+        self.doubts = 0;
     }
 
     const fn number(&mut self) -> u32 {
@@ -341,6 +458,10 @@ mod tests {
         let (mut link, _) = open();
         assert_eq!(link.poll_timeout(), Some(at(15)));
         assert!(matches!(link.handle_timeout(at(15)), Do::Ping(_)));
+        for doubt in [15_500, 16_500, 18_500] {
+            assert_eq!(link.poll_timeout(), Some(ms(doubt)));
+            assert_eq!(link.handle_timeout(ms(doubt)), Do::Double);
+        }
         assert_eq!(link.poll_timeout(), Some(at(21)));
         assert_eq!(link.handle_timeout(at(21)), Do::Redial);
         assert!(!link.is_up());
@@ -390,5 +511,122 @@ mod tests {
         assert_eq!(link.pop_overdue(at(30)), None);
         assert_eq!(link.pop_overdue(at(31)), Some(Request::Deposit(PeerId(1), Cargo::Receipts)));
         assert!(link.has_slot());
+    }
+
+    fn ms(ms: u64) -> Instant {
+        Instant::from_millis(ms)
+    }
+
+    #[test]
+    fn while_people_talk_a_silent_carrier_is_doubted_before_two_seconds_and_left_after_the_same_time() {
+        let (mut link, mut rng) = open();
+        link.attend(at(0));
+        assert_eq!(link.poll_timeout(), Some(at(1)));
+        assert!(matches!(link.handle_timeout(at(1)), Do::Ping(_)));
+        for (due, next) in [(1500, 2500), (2500, 4500), (4500, 7000)] {
+            assert_eq!(link.poll_timeout(), Some(ms(due)));
+            assert_eq!(link.handle_timeout(ms(due)), Do::Double);
+            assert!(link.is_up(), "it may only be slow");
+            assert_eq!(link.poll_timeout(), Some(ms(next)), "a longer time for the next attempt");
+        }
+        assert_eq!(link.handle_carrier(LinkEvent::Up, ms(4600), &mut rng), Do::Lose);
+        assert_eq!(link.handle_welcome([1; 16], session(), ms(4600)), Some(false));
+
+        let (mut link, _) = open();
+        link.attend(at(0));
+        link.handle_timeout(at(1));
+        while link.poll_timeout() < Some(at(7)) {
+            assert_eq!(link.handle_timeout(link.poll_timeout().unwrap()), Do::Double);
+        }
+        assert_eq!(link.handle_timeout(at(7)), Do::Redial);
+    }
+
+    #[test]
+    fn a_carrier_that_is_only_slow_is_given_more_time_and_less_again_when_it_is_fast() {
+        let (mut link, _) = open();
+        let mut now = 0;
+        let mut asked = |link: &mut Link, answer: u64| {
+            link.attend(ms(now));
+            now = link.poll_timeout().unwrap().saturating_duration_since(Instant::ZERO).as_millis() as u64;
+            assert!(matches!(link.handle_timeout(ms(now)), Do::Ping(_)));
+            let doubted = link.poll_timeout().unwrap() <= ms(now + answer);
+            if doubted {
+                assert_eq!(link.handle_timeout(link.poll_timeout().unwrap()), Do::Double);
+            }
+            now += answer;
+            link.handle_pong();
+            link.heard(ms(now));
+            doubted
+        };
+        assert!(asked(&mut link, 900), "half a second is the usual time");
+        assert!(!asked(&mut link, 700), "twice that now");
+        for _ in 0..20 {
+            asked(&mut link, 20);
+        }
+        assert!(asked(&mut link, 700));
+    }
+
+    #[test]
+    fn when_nobody_has_talked_for_a_minute_the_node_is_asked_seldom() {
+        let (mut link, _) = open();
+        link.attend(at(0));
+        link.heard(at(58));
+        assert_eq!(link.poll_timeout(), Some(at(15)), "the one that is overdue here");
+        assert!(matches!(link.handle_timeout(at(58)), Do::Ping(_)));
+        link.handle_pong();
+        link.heard(at(59));
+        assert_eq!(link.poll_timeout(), Some(at(73)));
+    }
+
+    #[test]
+    fn a_silent_peer_has_the_node_asked_once_and_not_when_it_owes_an_answer() {
+        let (mut link, _) = open();
+        assert_eq!(link.take_check(at(3)), Do::Nothing);
+        link.check();
+        assert!(matches!(link.take_check(at(3)), Do::Ping(_)));
+        assert_eq!((link.take_check(at(3)), link.poll_timeout()), (Do::Nothing, Some(ms(3250))));
+        link.check();
+        assert_eq!(link.take_check(ms(3100)), Do::Nothing);
+        assert_eq!(link.handle_timeout(ms(3250)), Do::Double);
+        link.handle_pong();
+        link.heard(ms(3300));
+        assert_eq!(link.poll_timeout(), Some(at(15)), "and it is not asked more often after that");
+    }
+
+    #[test]
+    fn a_change_of_the_network_asks_at_once_and_leaves_who_was_silent_before() {
+        let (mut link, _) = open();
+        assert!(matches!(link.handle_change(at(3)), Do::Ping(_)));
+        assert_eq!(link.poll_timeout(), Some(ms(3500)));
+        assert_eq!(link.handle_timeout(ms(3500)), Do::Double);
+        assert_eq!(link.handle_change(ms(3600)), Do::Redial);
+
+        let (mut link, _) = open();
+        link.handle_change(at(3));
+        while link.poll_timeout() < Some(at(5)) {
+            assert_eq!(link.handle_timeout(link.poll_timeout().unwrap()), Do::Double);
+        }
+        assert_eq!(link.handle_timeout(at(5)), Do::Redial);
+    }
+
+    #[test]
+    fn while_people_talk_attempts_that_reach_nobody_are_made_again_soon_and_refused_ones_later() {
+        for (hangs, most) in [(5_000, 500), (0, 1_000)] {
+            let (mut link, mut rng) = open();
+            let mut now = 0;
+            link.attend(ms(now));
+            link.handle_carrier(LinkEvent::Down, ms(now), &mut rng);
+            for _ in 0..8 {
+                let next = link.poll_timeout().unwrap();
+                assert!(next.saturating_duration_since(ms(now)) <= Duration::from_millis(most.max(500)));
+                assert_eq!(link.handle_timeout(next), Do::Redial);
+                now = next.saturating_duration_since(Instant::ZERO).as_millis() as u64 + hangs;
+                assert_eq!(link.handle_carrier(LinkEvent::Down, ms(now), &mut rng), Do::Lose);
+            }
+            link.handle_carrier(LinkEvent::Up, ms(now), &mut rng);
+            link.lose(ms(now), &mut rng);
+            let wait = link.poll_timeout().unwrap().saturating_duration_since(ms(now));
+            assert!(wait > Duration::from_secs(2), "who was not let in waits longer each time: {wait:?}");
+        }
     }
 }

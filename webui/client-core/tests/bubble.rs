@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use client_core::{Command, CommandError, DeliveryState, FailReason, MAX_TEXT, Notice, Path, Text};
 use netsim::World;
-use wire::BubbleSecret;
+use wire::{BubbleSecret, NodeFrame};
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -131,6 +131,73 @@ fn messages_wait_for_a_phone_that_is_away_even_when_the_node_forgets_them() {
     assert!(world.phones[ana].seen.notices.contains(&Notice::NodeRestarted));
     world.cut(ben, false);
     world.run_until(s(60), "delivered", World::all_delivered);
+    world.assert_all_arrived_once_and_in_order();
+}
+
+#[test]
+fn a_phone_in_another_network_is_back_within_three_seconds_and_loses_and_repeats_nothing() {
+    for seed in 60..80 {
+        let mut world = World::new(seed);
+        (world.direct, world.turn) = (true, Some(3600));
+        let (a, b) = (world.join("Ana", true), world.join("Ben", true));
+        world.all_know_each_other();
+        for phone in [a, b] {
+            let peer = world.peer(phone, 1 - phone);
+            world.command(phone, Command::Open { peer }).unwrap();
+        }
+        world.run_until(Duration::from_secs(20), "a channel", |world| world.path(a, b) == Path::Direct);
+        world.run_for(Duration::from_millis(seed * 77));
+        let seen = world.phones[a].seen.opened;
+        if seed % 2 == 0 {
+            // Long enough for the channel to be given up, and for attempts at another that go nowhere.
+            world.cut(a, true);
+            world.run_for(Duration::from_millis(4_000 + seed * 37));
+        }
+        // The network that it left takes with it what was on its way; its browser tells nobody.
+        world.strand(a);
+        world.cut(a, false);
+        let moved = world.now;
+        for n in 0..5 {
+            world.send(a, b, &format!("from a {n}"));
+            world.send(b, a, &format!("from b {n}"));
+            world.run_for(Duration::from_millis(100));
+        }
+        world.run_until(Duration::from_secs(10), "all is read", World::all_delivered);
+        let took = world.now.saturating_duration_since(moved);
+        assert!(took < Duration::from_millis(2_700), "seed {seed}: {took:?}");
+        world.run_until(Duration::from_secs(10), "a new channel", |world| {
+            world.phones[a].seen.opened > seen && world.path(a, b) == Path::Direct
+        });
+        world.assert_all_arrived_once_and_in_order();
+    }
+}
+
+#[test]
+fn the_node_is_asked_no_more_often_during_a_direct_conversation_than_in_silence() {
+    let mut world = World::new(81);
+    world.direct = true;
+    let (a, b) = (world.join("Ana", true), world.join("Ben", true));
+    world.all_know_each_other();
+    world.send(a, b, "first");
+    world.run_until(Duration::from_secs(20), "a channel", |world| world.path(a, b) == Path::Direct);
+    // The mailbox was used before there was a channel.
+    world.run_for(Duration::from_secs(90));
+    let pongs = |world: &World| {
+        let frames = world.said.iter().flatten();
+        frames.filter(|frame| matches!(NodeFrame::decode(frame), Ok(NodeFrame::Pong { .. }))).count()
+    };
+    let mut heard = |talk: bool| {
+        let before = pongs(&world);
+        for n in 0..20 {
+            if talk {
+                world.send(a, b, &format!("{n}"));
+                world.send(b, a, &format!("{n}"));
+            }
+            world.run_for(Duration::from_secs(3));
+        }
+        pongs(&world) - before
+    };
+    assert_eq!((heard(false), heard(true)), (8, 8), "four pings of each in a minute");
     world.assert_all_arrived_once_and_in_order();
 }
 

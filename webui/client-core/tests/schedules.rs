@@ -140,7 +140,7 @@ fn step(world: &mut World, n: usize) {
     let count = world.phones.len();
     let (a, b) = (world.random(count), world.random(count - 1));
     let b = if b >= a { b + 1 } else { b };
-    match world.random(18) {
+    match world.random(19) {
         0 => world.cut(a, true),
         1 => world.cut(a, false),
         2 => world.break_carrier(a),
@@ -157,6 +157,7 @@ fn step(world: &mut World, n: usize) {
         // A battery that was empty, or a hand on the clock.
         10 => world.phones[a].skew += (world.random(20) as i64 - 10) * 3_600_000,
         11 => world.delay = Duration::from_millis([1, 30, 400][world.random(3)]),
+        12 => world.strand(a),
         _ => {
             for m in 0..=world.random(4) {
                 world.send(a, b, &format!("{n}.{m}"));

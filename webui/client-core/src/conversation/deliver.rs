@@ -133,6 +133,7 @@ impl Conversation {
             let Some(parcel) = self.text_parcel(delivery, contact, hub) else { continue };
             let Some(item) = self.outbox.get(delivery) else { continue };
             item.deposit = Deposit::Asked;
+            hub.link.attend(now);
             let to = (contact.inbox, &contact.seal);
             hub.deposit((contact.id, Cargo::Text(delivery)), to, Ttl::Long, &parcel, now);
         }

@@ -59,6 +59,8 @@ pub(crate) struct Seen {
 struct Rtc {
     token: u64,
     open: bool,
+    /// Leads through a network that one of the two has left.
+    stranded: bool,
 }
 
 pub(crate) struct Phone {
@@ -67,6 +69,8 @@ pub(crate) struct Phone {
     pub(crate) seen: Seen,
     /// Counts carriers; frames of an older one are lost.
     carrier: u64,
+    /// Up to this one, carriers lead through a network that the phone has left.
+    stranded: u64,
     session: Option<SessionId>,
     /// No new carriers, and those that are there say nothing any more.
     pub(crate) cut: bool,
@@ -81,6 +85,8 @@ pub(crate) struct Phone {
 
 enum Happening {
     Dialled { phone: usize, carrier: u64 },
+    DialledBeside { phone: usize, carrier: u64 },
+    Idle { session: SessionId },
     ToNode { phone: usize, carrier: u64, bytes: Vec<u8> },
     ToPhone { phone: usize, carrier: u64, bytes: Vec<u8> },
     Broken { phone: usize, carrier: u64 },
@@ -172,6 +178,7 @@ impl World {
             client,
             seen: Seen::default(),
             carrier: 0,
+            stranded: 0,
             session: None,
             cut: false,
             skew,
@@ -231,6 +238,13 @@ impl World {
         }
         self.phones[phone].last_to_node = self.now + self.delay;
         self.phones[phone].last_to_phone = self.now + self.delay;
+    }
+
+    /// The phone goes into another network: what it had open is dead, nobody is told, and what it opens now works.
+    pub(crate) fn strand(&mut self, phone: usize) {
+        let phone = &mut self.phones[phone];
+        phone.stranded = phone.carrier;
+        phone.rtc.values_mut().for_each(|rtc| rtc.stranded = true);
     }
 
     /// The carrier breaks, and both ends notice.

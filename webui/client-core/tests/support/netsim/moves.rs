@@ -67,7 +67,31 @@ impl World {
             self.phones[phone].held.push(happening);
             return;
         }
+        if let Happening::ToNode { phone, carrier, .. } | Happening::ToPhone { phone, carrier, .. } =
+            &happening
+            && *carrier <= self.phones[*phone].stranded
+        {
+            return;
+        }
         match happening {
+            Happening::DialledBeside { phone, carrier } => {
+                let up = self.node_up && !self.phones[phone].cut && carrier == self.phones[phone].carrier;
+                let Some(session) = up.then(|| self.node.open_session(self.now).ok()).flatten() else {
+                    return;
+                };
+                self.phones[phone].carrier += 1;
+                // The node hears nothing of its end, and goes on with it beside the new one for a while.
+                if let Some(old) = self.phones[phone].session.replace(session) {
+                    let after = self.random_delay() * 50;
+                    self.later(after, Happening::Idle { session: old });
+                }
+                self.link(phone, LinkEvent::Up);
+                self.pull(phone);
+            }
+            Happening::Idle { session } => {
+                self.node.close_session(session, self.now);
+                self.node_events();
+            }
             Happening::Dialled { phone, carrier } => {
                 if carrier != self.phones[phone].carrier {
                     return;
@@ -120,6 +144,7 @@ impl World {
                         self.phones[to].rtc.remove(&peer);
                     }
                     ChannelEvent::Data(_) if self.channels_dead || self.phones[to].cut => return,
+                    ChannelEvent::Data(_) if self.phones[to].rtc[&peer].stranded => return,
                     ChannelEvent::Data(_) | ChannelEvent::Signal(_) | ChannelEvent::Path { .. } => {}
                 }
                 self.channel(to, peer, event);
@@ -211,6 +236,11 @@ impl World {
     }
 
     pub(super) fn drain(&mut self, phone: usize) {
+        if self.phones[phone].client.wants_another_carrier() {
+            let carrier = self.phones[phone].carrier;
+            let delay = self.random_delay();
+            self.later(delay, Happening::DialledBeside { phone, carrier });
+        }
         loop {
             if let Some(transmit) = self.phones[phone].client.poll_transmit() {
                 match transmit {
@@ -235,7 +265,10 @@ impl World {
         if self.phones[phone].cut {
             return;
         }
-        let Some(rtc) = self.phones[phone].rtc.get(&peer).filter(|rtc| rtc.open).cloned() else { return };
+        let Some(rtc) = self.phones[phone].rtc.get(&peer).filter(|rtc| rtc.open && !rtc.stranded).cloned()
+        else {
+            return;
+        };
         let Some(to) = self.other_end(phone, rtc.token) else { return };
         // One ordered stream: the delay is the same for all.
         let delay = self.delay / 4;
@@ -284,7 +317,7 @@ impl World {
                 seen.opened += 1;
                 seen.turns.push(turn);
                 let token = if polite { 0 } else { self.rng.next_u64() };
-                self.phones[phone].rtc.insert(peer, Rtc { token, open: false });
+                self.phones[phone].rtc.insert(peer, Rtc { token, open: false, stranded: false });
                 if !polite {
                     let sdp = format!("offer canary-sdp {token}");
                     self.channel(phone, peer, ChannelEvent::Signal(Signal::Offer { sdp: sdp.into() }));
@@ -305,7 +338,7 @@ impl World {
         match signal {
             Signal::Offer { sdp } => {
                 let token = token(sdp);
-                self.phones[phone].rtc.insert(peer, Rtc { token, open: false });
+                self.phones[phone].rtc.insert(peer, Rtc { token, open: false, stranded: false });
                 let sdp = format!("answer canary-sdp {token}");
                 self.channel(phone, peer, ChannelEvent::Signal(Signal::Answer { sdp: sdp.into() }));
             }
