@@ -253,6 +253,9 @@ impl Driver {
     /// Does everything that the client wants, then sets the timer.
     fn drain(&mut self) {
         let mut full = false;
+        if self.client.as_mut().is_some_and(Client::wants_another_carrier) {
+            self.open_beside();
+        }
         while let Some(client) = &mut self.client {
             if let Some(event) = client.poll_event() {
                 if event == Event::Link(LinkState::Reconnect) {
@@ -292,6 +295,15 @@ impl Driver {
         self.close();
         let way = self.choice.dial();
         self.open(way);
+    }
+
+    /// What carries the session is silent: another carrier is opened beside it, and takes its place when it is open.
+    fn open_beside(&mut self) {
+        if self.is_carried() {
+            self.try_for(Way::WebSocket);
+        } else {
+            self.socket.open_beside();
+        }
     }
 
     fn open(&mut self, way: Way) {
