@@ -29,7 +29,7 @@ export class Net {
   #hosts = new Map();
   #tag;
   #capture;
-  #dns;
+  #nameServers = [];
   #routers = [];
 
   // `tag` keeps the namespaces of scenarios that run at the same time apart.
@@ -53,12 +53,18 @@ export class Net {
     let number = FIRST_PHONE;
     for (const phone of phones) await this.#host(phone, `${this.family.prefix}${number++}`, !routeless.includes(phone));
     await this.#trap();
-    this.#dns = this.service('box', 'dnsmasq', [
+    await this.nameServer(this.box);
+  }
+
+  // A name server at an address of the box that knows the box by that address, and notes every other name.
+  async nameServer(address) {
+    const server = this.service('box', 'dnsmasq', [
       '--keep-in-foreground', '--no-resolv', '--no-hosts', '--no-daemon', '--pid-file=', '--user=root',
-      '--log-queries', '--log-facility=-', `--listen-address=${this.box}`, '--bind-interfaces',
-      `--host-record=${BOX_NAME},${this.box}`, '--local=/#/',
+      '--log-queries', '--log-facility=-', `--listen-address=${address}`, '--bind-interfaces',
+      `--host-record=${BOX_NAME},${address}`, '--local=/#/',
     ], { log: `${this.logs}/dns.log` });
-    await this.#dns.line(/started, version/);
+    this.#nameServers.push(server);
+    await server.line(/started, version/);
   }
 
   namespace(host) {
@@ -155,14 +161,14 @@ export class Net {
       packets: counter.nftables.find((item) => item.counter).counter.packets,
       to: elements.map((element) => (element.elem?.val ?? element).concat.join(' ')),
       seen: this.#capture.lines.slice(),
-      names: [...this.#dns.lines, ...this.#dns.errors]
+      names: this.#nameServers.flatMap(({ lines, errors }) => [...lines, ...errors])
         .map((line) => /query\[\w+\] (\S+) from/.exec(line)?.[1])
-        .filter((name) => name && name !== BOX_NAME),
+        .filter((name) => name && name !== BOX_NAME && !name.endsWith(`.${BOX_NAME}`)),
     };
   }
 
   async down() {
-    await Promise.all([this.#capture?.end(), this.#dns?.end(), ...this.#routers.map((router) => router.end())]);
+    await Promise.all([this.#capture, ...this.#nameServers, ...this.#routers].map((service) => service?.end()));
     for (const host of ['ap', ...this.#hosts.keys()]) {
       const namespace = this.namespace(host);
       const left = await run('ip', ['netns', 'pids', namespace]).catch(() => '');

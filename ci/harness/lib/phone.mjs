@@ -121,7 +121,8 @@ export async function firefoxPhone(net, host, { dir, log, authority, screen = PH
     // Who gave up waiting hears of it no more.
     answer.catch(() => {});
     agent.write(`${JSON.stringify({ id, method, args: args.map((arg) => (typeof arg === 'function' ? { source: String(arg) } : { plain: arg })) })}\n`);
-    await agent.line(new RegExp(`^\\{"id":${id},`), PATIENCE + 10_000);
+    // Each call has a limit of its own.
+    await agent.line(new RegExp(`^\\{"id":${id},`), 6 * PATIENCE);
     answers();
     return answer;
   };

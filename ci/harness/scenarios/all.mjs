@@ -2,6 +2,7 @@
 
 import * as paths from './paths.mjs';
 import * as faults from './faults.mjs';
+import * as moves from './moves.mjs';
 import * as refused from './refused.mjs';
 import * as peer from './peer.mjs';
 import * as crowd from './crowd.mjs';
@@ -31,6 +32,8 @@ export const scenarios = {
   'box-restarted': faults.boxRestarted,
   'link-lost-8s': faults.linkLost8s,
   'handover-without-loss': faults.handoverWithoutLoss,
+  'moves-to-cable': moves.movesToCable,
+  'moves-to-cable-firefox': moves.movesToCableFirefox,
   'box-restarted-thrice': faults.boxRestartedThrice,
   'ten-phones': crowd.tenPhones,
   pages: pages.pages,
