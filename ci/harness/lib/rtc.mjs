@@ -17,7 +17,7 @@ export function recordConnections() {
 }
 
 // The selected pair of each connected connection, as `{ local, remote }` with type and protocol;
-// of a relay of its own, also by which protocol it is reached.
+// of a relay of its own, also by which protocol it is reached. `relays` are the protocols by which relays let it in.
 export async function selectedPairs() {
   const pairs = [];
   for (const connection of window.bulleConnections ?? []) {
@@ -34,7 +34,8 @@ export async function selectedPairs() {
       const { candidateType, protocol, relayProtocol } = stats.get(id) ?? {};
       return { type: candidateType, protocol, relayProtocol };
     };
-    pairs.push({ local: end(pair.localCandidateId), remote: end(pair.remoteCandidateId) });
+    const relays = all.filter((entry) => entry.type === 'local-candidate' && entry.candidateType === 'relay').map((entry) => entry.relayProtocol);
+    pairs.push({ local: end(pair.localCandidateId), remote: end(pair.remoteCandidateId), relays });
   }
   return pairs;
 }
