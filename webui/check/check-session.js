@@ -4,6 +4,8 @@
 const DIAL_LIMIT = 8_000;
 const ANSWER_LIMIT = 10_000;
 const QUEUE = 1;
+// The class of what is kept for the shortest time.
+const BRIEF = 0;
 const BLOCK = 4096;
 
 // What went wrong, by a word that the page has a text for.
@@ -188,11 +190,11 @@ export class Session {
     const back = pair ? this.#hear(([kind, fields]) => kind === 4 && same(fields[0], address)) : null;
     // Whoever is refused hears of that alone.
     back?.catch(() => {});
-    await this.#granted(2, (req) => [req, address, 60, envelope]);
+    await this.#granted(2, (req) => [req, address, BRIEF, envelope]);
     if (!back) return null;
     const [, [, seq, delivered]] = await back;
     const took = performance.now() - began;
-    this.#say(4, [address, seq]);
+    this.#say(4, [address, seq, seq]);
     this.#say(1, [address]);
     if (!same(delivered, envelope)) throw new Failure('changed');
     return took;

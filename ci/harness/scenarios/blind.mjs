@@ -134,7 +134,7 @@ function plantUnsealed({ text, address }) {
         const envelope = new Uint8Array(4096);
         // In the middle as well, where the other envelopes are looked at.
         for (const at of [0, 1990]) envelope.set(new TextEncoder().encode(text), at);
-        const head = [0x82, 0x02, 0x84, 0x01, 0x58, 0x20, ...address, 0x19, 0x0e, 0x10, 0x59, 0x10, 0x00];
+        const head = [0x82, 0x02, 0x84, 0x01, 0x58, 0x20, ...address, 0x02, 0x59, 0x10, 0x00];
         socket.send(new Uint8Array([...head, ...envelope]));
       } else if (said[1] === 2) {
         socket.close();
