@@ -3,14 +3,16 @@
 //! `appliance_core::claim` judges; this reads the request and makes the file.
 
 use crate::clocks::Clocks;
+use crate::files;
 use crate::http::Peer;
 use crate::http::headers;
-use appliance_core::claim::{ClaimHash, Desk, LARGEST_REQUEST, Verdict, read_request};
+use appliance_core::claim::{self, ClaimHash, Desk, LARGEST_REQUEST, Request as Wish, Verdict};
 use appliance_core::settings::ControllerSettings;
 use axum::body::{Body, to_bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use std::fs::OpenOptions;
+use base::UnixSeconds;
+use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -99,19 +101,22 @@ impl ClaimDesk {
             Ok(Err(_)) => return say(StatusCode::PAYLOAD_TOO_LARGE, "this is more than a code\n"),
             Err(_) => return say(StatusCode::REQUEST_TIMEOUT, "this took too long\n"),
         };
-        let Some(code) = read_request(&body) else {
-            return say(StatusCode::BAD_REQUEST, "this takes {\"code\": \"...\"} and nothing else\n");
+        let Some(wish) = Wish::read(&body) else {
+            return say(
+                StatusCode::BAD_REQUEST,
+                "this takes {\"code\": \"...\", \"time\": 1795000000} and nothing else; the time may be missing\n",
+            );
         };
-        self.judge(&code, peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+        self.judge(&wish, peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
     }
 
-    fn judge(&self, code: &str, from: IpAddr) -> Response<Body> {
+    fn judge(&self, wish: &Wish, from: IpAddr) -> Response<Body> {
         let mut guard = self.open();
         let Some(Open { desk, runtime, .. }) = guard.as_mut() else {
             return say(StatusCode::NOT_FOUND, "there is nothing to claim here\n");
         };
-        match desk.handle_attempt(code, from, self.clocks.now()) {
-            Verdict::Accept => match record(runtime) {
+        match desk.handle_attempt(&wish.code, from, self.clocks.now()) {
+            Verdict::Accept => match record(runtime, wish.time) {
                 Ok(()) => {
                     info!("the box was claimed");
                     say(StatusCode::NO_CONTENT, "")
@@ -141,8 +146,13 @@ impl ClaimDesk {
     }
 }
 
-fn record(runtime: &Path) -> io::Result<()> {
-    OpenOptions::new().write(true).create_new(true).open(runtime.join(CLAIMED)).map(drop)
+/// Leaves word, unless there is one already. It is there as a whole or not at all.
+fn record(runtime: &Path, told: Option<UnixSeconds>) -> io::Result<()> {
+    let claimed = runtime.join(CLAIMED);
+    let part = files::prepare(&claimed, claim::word(told).as_bytes(), 0o644)?;
+    let linked = fs::hard_link(&part, &claimed);
+    let removed = fs::remove_file(&part);
+    linked.and(removed)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -26,6 +26,8 @@ pub struct Clocks {
 
 /// Where systemd-timesyncd leaves word that a time server has set the clock.
 pub const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
+/// The file in the runtime directory by which the controller says that an administrator has set the clock.
+pub const CLOCK_TOLD: &str = "clock-told";
 
 impl Clocks {
     /// Starts counting. `saved` is the time that this box last knew.
@@ -49,9 +51,11 @@ impl Clocks {
         self
     }
 
-    /// Looks whether somebody has set this machine's clock.
-    pub fn look(&self) {
-        self.told.store(self.signs.iter().any(|sign| sign.exists()), Ordering::Relaxed);
+    /// Looks whether somebody has set this machine's clock, and says whether that is new.
+    pub fn look(&self) -> bool {
+        let told = self.signs.iter().any(|sign| sign.exists());
+        let before = self.told.swap(told, Ordering::Relaxed);
+        told && !before
     }
 
     /// That moment has passed.
@@ -69,6 +73,12 @@ impl Clocks {
     #[must_use]
     pub fn at(&self, deadline: Instant) -> tokio::time::Instant {
         tokio::time::Instant::from_std(self.origin + std::time::Duration::from_micros(deadline.as_micros()))
+    }
+
+    /// What this machine's clock says, right or wrong.
+    #[must_use]
+    pub fn machine(&self) -> UnixSeconds {
+        machine()
     }
 
     /// For certificates and credentials: what the machine says, or the floor where that is plainly wrong.

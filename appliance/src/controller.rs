@@ -15,6 +15,7 @@
 mod apply;
 mod boot_partition;
 mod button;
+mod clock;
 mod command;
 mod commands;
 mod light;

@@ -9,7 +9,7 @@ mod signals;
 pub use reload::Reread;
 
 use crate::accept::{self, Gate, ListenError};
-use crate::clocks::{Clocks, SYNCHRONIZED};
+use crate::clocks::{CLOCK_TOLD, Clocks, SYNCHRONIZED};
 use crate::control::{self, Control, Figures, Order};
 use crate::host::AddressChanges;
 use crate::http::explain::{self, Explanation};
@@ -50,8 +50,6 @@ pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 pub const STOP_TIME: Duration = Duration::from_secs(3);
 /// Orders of the control socket and of collectors that wait.
 const ORDERS: usize = 4;
-/// The file in the runtime directory by which the controller says that the clock was set by somebody who knows.
-const CLOCK_TOLD: &str = "clock-told";
 
 /// Why the daemon did not start.
 #[derive(Debug)]

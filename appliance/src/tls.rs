@@ -207,9 +207,10 @@ fn carry_out(tls: &mut Tls, state: &StateDir, live: &Live, clocks: &Clocks) {
 
 /// Looks at everything that a certificate depends on.
 fn look(tls: &mut Tls, state: &StateDir, live: &Live, clocks: &Clocks) {
-    clocks.look();
+    let told = clocks.look();
     reread(tls, live, clocks);
-    keep_clock(tls, state, clocks, false);
+    // Whoever told the time may not be there after a power cut.
+    keep_clock(tls, state, clocks, told);
     tls.renewal.handle_look(&live.identity(), clocks.wall().now, clocks.now());
 }
 
@@ -237,10 +238,11 @@ fn reread(tls: &Tls, live: &Live, clocks: &Clocks) {
     }
 }
 
-/// Keeps the time for the next start, where it is worth a write.
-pub fn keep_clock(tls: &mut Tls, state: &StateDir, clocks: &Clocks, at_end: bool) {
+/// Keeps the time for the next start, where it is worth a write; of less a difference `for_good`: nobody knows it better
+/// afterwards.
+pub fn keep_clock(tls: &mut Tls, state: &StateDir, clocks: &Clocks, for_good: bool) {
     let now = clocks.wall().now;
-    if !clock::is_worth_saving(now, tls.saved_clock, at_end) {
+    if !clock::is_worth_saving(now, tls.saved_clock, for_good) {
         return;
     }
     match state.write_clock(now) {

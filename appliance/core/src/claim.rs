@@ -3,11 +3,14 @@
 //! The controller makes the code and keeps it; who serves the network knows a salted hash alone ([`ClaimHash`]), so
 //! that a fault in there does not give the code away.
 //! [`Desk`] judges attempts: it waits longer after each wrong one from an address, and compares in constant time.
-//! Not here: what an administrator may do, and the file by which the controller learns of it.
+//! Who claims a box may tell it the time ([`Request::time`]): nobody has proved more, and a box without a battery
+//! does not know.
+//! Not here: what an administrator may do, what time is believed (`crate::clock`), and the file by which the
+//! controller learns of it.
 //! Invariant: a box is claimed at most once, and no code is compared while its sender has to wait.
 
 use crate::bucket::Bucket;
-use base::{Instant, Private, hex};
+use base::{Instant, Private, UnixSeconds, hex};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -100,19 +103,49 @@ fn normalise(code: &str) -> Option<Zeroizing<String>> {
     (!plain.is_empty()).then_some(plain)
 }
 
-/// The body of a request: `{"code": "..."}` and nothing else. `None` when it is anything else.
+/// What somebody who wants a box says.
+pub struct Request {
+    /// As it was typed.
+    pub code: Zeroizing<String>,
+    /// What their device says that the time is.
+    pub time: Option<UnixSeconds>,
+}
+
+impl Request {
+    /// Reads `{"code": "...", "time": 1795000000}`; the time, in whole seconds since 1970, may be missing. `None`
+    /// when there is anything else.
+    #[must_use]
+    pub fn read(body: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Raw {
+            code: String,
+            time: Option<u64>,
+        }
+        if body.len() > LARGEST_REQUEST {
+            return None;
+        }
+        let Raw { code, time } = serde_json::from_slice(body).ok()?;
+        Some(Self { code: Zeroizing::new(code), time: time.map(UnixSeconds) })
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Request(..)")
+    }
+}
+
+/// The word that a box was claimed, from who serves the network to the controller: the time that was told, or nothing.
 #[must_use]
-pub fn read_request(body: &[u8]) -> Option<Zeroizing<String>> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Request {
-        code: String,
-    }
-    if body.len() > LARGEST_REQUEST {
-        return None;
-    }
-    let Request { code } = serde_json::from_slice(body).ok()?;
-    Some(Zeroizing::new(code))
+pub fn word(told: Option<UnixSeconds>) -> String {
+    told.map(|told| format!("{}\n", told.0)).unwrap_or_default()
+}
+
+/// The time in such a word. What cannot be read told none: the box was claimed all the same.
+#[must_use]
+pub fn read_word(word: &[u8]) -> Option<UnixSeconds> {
+    std::str::from_utf8(word).ok()?.trim_ascii().parse().ok().map(UnixSeconds)
 }
 
 /// What to answer to an attempt.
@@ -320,9 +353,16 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_one_code_and_nothing_else() {
-        let code = |text: &str| read_request(text.as_bytes()).map(|code| code.to_string());
-        assert_eq!(code(r#"{"code": "7KQ2"}"#).as_deref(), Some("7KQ2"));
+    fn a_request_is_a_code_and_perhaps_a_time_and_nothing_else() {
+        let read = |text: &str| {
+            Request::read(text.as_bytes())
+                .map(|Request { code, time }| (code.to_string(), time.map(|time| time.0)))
+        };
+        assert_eq!(read(r#"{"code": "7KQ2"}"#), Some(("7KQ2".to_owned(), None)));
+        assert_eq!(
+            read(r#"{"time":1795000000,"code":"7KQ2"}"#),
+            Some(("7KQ2".to_owned(), Some(1_795_000_000)))
+        );
         for wrong in [
             "",
             "{}",
@@ -331,10 +371,28 @@ mod tests {
             r#"{"code":"a","b":1}"#,
             r#"{"code":"a"}x"#,
             r#"{"code":"a","code":"b"}"#,
+            r#"{"time":1795000000}"#,
+            r#"{"code":"a","time":-1}"#,
+            r#"{"code":"a","time":1.5}"#,
+            r#"{"code":"a","time":"1795000000"}"#,
+            r#"{"code":"a","time":18446744073709551616}"#,
         ] {
-            assert_eq!(code(wrong), None, "{wrong}");
+            assert_eq!(read(wrong), None, "{wrong}");
         }
-        assert_eq!(code(&format!(r#"{{"code":"{}"}}"#, "7".repeat(LARGEST_REQUEST))), None);
+        assert_eq!(read(&format!(r#"{{"code":"{}"}}"#, "7".repeat(LARGEST_REQUEST))), None);
+    }
+
+    #[test]
+    fn a_word_is_read_as_it_is_written() {
+        for told in
+            [None, Some(UnixSeconds(0)), Some(UnixSeconds(1_795_000_000)), Some(UnixSeconds(u64::MAX))]
+        {
+            assert_eq!(read_word(word(told).as_bytes()), told);
+        }
+        for other in ["-1", "1e9", "soon", "1795000000 1795000000", "18446744073709551616"] {
+            assert_eq!(read_word(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(read_word(&[0xff]), None);
     }
 
     proptest! {

@@ -41,6 +41,38 @@ pub struct Clock {
     floor: UnixSeconds,
 }
 
+/// An administrator whose device is further than this after the build is not believed: one wrong date would make
+/// certificates that no other phone accepts.
+pub const LATEST_TOLD_AFTER_BUILD: Duration = DAY.saturating_mul(10 * 365);
+/// So far the device of an administrator and the machine's clock may be apart and still mean the same.
+const SAME: Duration = Duration::from_secs(60);
+
+/// What follows when an administrator says what time it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// The machine's clock is set to that moment, and believed from then on.
+    Set(UnixSeconds),
+    /// The machine's clock is right, and believed from now on.
+    Right,
+    /// Nothing: nobody sets a clock back, nor far ahead.
+    Ignored,
+}
+
+/// Weighs what an administrator's device says against the machine's clock. A clock is set forward and never back: a
+/// certificate that was made already must not begin in the future.
+#[must_use]
+pub fn weigh(told: UnixSeconds, machine: UnixSeconds, build: UnixSeconds) -> Advice {
+    if told < build || told > build.plus(LATEST_TOLD_AFTER_BUILD) {
+        Advice::Ignored
+    } else if told > machine.plus(SAME) {
+        Advice::Set(told)
+    } else if told.plus(SAME) >= machine {
+        Advice::Right
+    } else {
+        Advice::Ignored
+    }
+}
+
 /// What the machine's clock said, and what is used instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
@@ -148,6 +180,28 @@ mod tests {
         assert_eq!(clock.read(now.plus(DAY), Source::Unknown).now, now.plus(DAY));
         // Nobody who knows says that it is before the build.
         assert_eq!(clock.read(UnixSeconds(0), Source::Told).now, now);
+    }
+
+    #[test]
+    fn an_administrator_sets_a_clock_forward_and_neither_back_nor_far_ahead() {
+        let days = |days: u32| BUILD.plus(DAY * days);
+        let weigh = |told, machine| weigh(told, machine, BUILD);
+        assert_eq!(weigh(days(400), UnixSeconds(12)), Advice::Set(days(400)), "a box that woke up in 1970");
+        assert_eq!(weigh(days(400), BUILD), Advice::Set(days(400)));
+        let seconds = |seconds| days(400).plus(Duration::from_secs(seconds));
+        for (told, machine) in [(60, 0), (0, 60), (0, 0)] {
+            assert_eq!(weigh(seconds(told), seconds(machine)), Advice::Right, "{told} {machine}");
+        }
+        assert_eq!(weigh(seconds(61), seconds(0)), Advice::Set(seconds(61)));
+        for (told, machine) in [
+            (seconds(0), seconds(61)),
+            (UnixSeconds(BUILD.0 - 1), UnixSeconds(12)),
+            (UnixSeconds(0), UnixSeconds(0)),
+            (BUILD.plus(LATEST_TOLD_AFTER_BUILD).plus(DAY), BUILD),
+            (UnixSeconds(u64::MAX), BUILD),
+        ] {
+            assert_eq!(weigh(told, machine), Advice::Ignored, "{told:?} {machine:?}");
+        }
     }
 
     #[test]

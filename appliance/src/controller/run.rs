@@ -4,6 +4,7 @@ use super::ControllerError;
 use super::apply::{Applier, Certificate, SERVE_USER};
 use super::boot_partition::BootPartition;
 use super::button::Button;
+use super::clock;
 use super::commands;
 use super::light::Light;
 use super::links::{Link, links};
@@ -208,6 +209,7 @@ impl Controller {
         if self.told.claimed && !self.store.state.is_claimed() {
             info!("the box has been claimed");
             self.store.claim(&mut OsRng);
+            self.told.time.inspect(|told| clock::handle_told(*told, &self.clocks, &self.world));
         }
         self.keep_served();
         self.save_again(self.clocks.now());

@@ -77,6 +77,20 @@ fn a_claim_takes_the_card_away_for_good() {
 }
 
 #[test]
+fn an_administrator_who_agrees_with_the_clock_makes_it_believed() {
+    for (ahead, believed) in [(0, true), (-86_400, false)] {
+        let sham = Sham::new("mode = \"lan\"\n");
+        let controller = sham.start();
+        let now = appliance::clocks::Clocks::new(None).machine().0;
+        fs::write(sham.path("run/bulle/claim/claimed"), format!("{}\n", now.saturating_add_signed(ahead)))
+            .unwrap();
+        sham.until("the card is taken away", || !sham.path("boot/bulle/JOIN.TXT").exists());
+        assert_eq!(sham.path("run/bulle/claim/clock-told").exists(), believed, "{ahead}");
+        controller.stop();
+    }
+}
+
+#[test]
 fn a_second_start_writes_nothing_that_lasts() {
     let sham = Sham::new("mode = \"lan\"\n");
     sham.start().stop();

@@ -42,6 +42,19 @@ async fn the_code_claims_the_box_once_and_leaves_word() {
 }
 
 #[tokio::test]
+async fn who_claims_the_box_may_tell_the_time() {
+    let daemon = start();
+    let word = || std::fs::read_to_string(daemon.dir().join("claimed"));
+    let json = "content-type: application/json\r\n";
+    let wrong = post(&daemon, json, "{\"code\": \"7KQ2-M9XD-04TX\", \"time\": 1900000000}").await;
+    assert!(wrong.status == 403 && word().is_err(), "who did not claim it tells nothing");
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let right = post(&daemon, json, &format!("{{\"code\": \"{CODE}\", \"time\": 1900000000}}")).await;
+    assert_eq!((right.status, word().expect("the word").as_str()), (204, "1900000000\n"));
+    assert!(!daemon.dir().join("claimed.part").exists());
+}
+
+#[tokio::test]
 async fn a_wrong_code_costs_time() {
     let daemon = start();
     let wrong = claim(&daemon, "7KQ2-M9XD-04TX").await;
@@ -86,5 +99,4 @@ async fn a_box_that_was_claimed_before_the_start_stays_claimed() {
 async fn without_a_code_there_is_nothing_to_claim() {
     let daemon = Daemon::start();
     assert_eq!(claim(&daemon, CODE).await.status, 405);
-    assert_eq!(daemon.get("/claim", "").await.status, 404);
 }
