@@ -99,6 +99,11 @@ impl Card {
         self.invitation.as_ref().map_or(&self.page, |invitation| &invitation.link)
     }
 
+    /// Where the claim code is entered.
+    fn claim_page(&self) -> String {
+        format!("{}/claim", self.page.trim_end_matches('/'))
+    }
+
     /// The page by address, for networks that do not know its name.
     fn pages_by_address(&self) -> impl Iterator<Item = String> {
         self.addresses.iter().take(MOST_ADDRESSES).map(|address| match address {

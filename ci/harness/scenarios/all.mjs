@@ -8,6 +8,7 @@ import * as peer from './peer.mjs';
 import * as crowd from './crowd.mjs';
 import * as pages from './pages.mjs';
 import * as check from './check.mjs';
+import * as claim from './claim.mjs';
 import * as sealed from './sealed.mjs';
 import * as native from './native.mjs';
 import * as blind from './blind.mjs';
@@ -38,6 +39,7 @@ export const scenarios = {
   'ten-phones': crowd.tenPhones,
   pages: pages.pages,
   'test-phone': check.testPhone,
+  claim: claim.claim,
   'no-route-out': sealed.noRouteOut,
   'untrusted-authority': sealed.untrustedAuthority,
   blind: blind.blind,

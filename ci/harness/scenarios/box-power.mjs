@@ -20,10 +20,11 @@ export const powerCut = {
     const before = `${box.out}/before.img`;
     await run('cp', ['--sparse=always', disk, before], { limit: 120_000 });
     const log = `${box.out}/writes.log`;
+    let told;
     try {
       await t.step('its first start, operation, and the claim', async () => {
         box.start({ inside: 'first-minutes', options: ['--no-cable', '--disk', disk, '--log-writes', log], seconds: 800 });
-        await box.account(800_000);
+        ({ values: { told } } = await box.account(800_000));
       });
     } finally {
       await box.off();
@@ -38,7 +39,7 @@ export const powerCut = {
 
     // Two at a time: an emulated processor waits a lot.
     const tries = [
-      { name: 'again', about: 'a further start, which writes nothing', from: disk, expected: { ...state(cuts.last), WORD: 'whole', QUIET: 'yes' } },
+      { name: 'again', about: 'a further start, which writes nothing', from: disk, expected: { ...state(cuts.last), WORD: 'whole', TOLD: told, QUIET: 'yes' } },
       ...nastiest.map((cut, index) => ({
         name: `cut-${index + 1}`, about: `a start after cut ${cut.cut} (${cut.phase}, ${cut.style})`, from: before, parts: cut.folder, expected: state(cut),
       })),

@@ -38,6 +38,15 @@ export const pages = {
       await look(ada, 'check');
       for (const id of ['check-microphone', 'check-again', 'check-copy']) await tabTo(ada, id);
     });
+    await t.step('the page on which the box is claimed, and by keyboard', async () => {
+      await ada.page.goto(`${ORIGIN}/claim`);
+      await ada.shown('[data-testid="claim-code"]');
+      await look(ada, 'claim');
+      for (const id of ['claim-code', 'claim-clock', 'claim-send']) await tabTo(ada, id);
+      await ada.page.keyboard.press('Enter');
+      await ada.page.waitForSelector('[data-testid="claim-error"]:not(:empty)');
+      await look(ada, 'claim-nothing-entered');
+    });
     await t.step('the join page without a link', async () => {
       await ada.page.goto(`${ORIGIN}/`);
       await ada.shown('[data-testid="join-link"]');

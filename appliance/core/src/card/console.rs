@@ -61,7 +61,8 @@ fn words(card: &Card, columns: usize, notes: usize) -> Zeroizing<String> {
         page.line(&format!("   or    {first}"));
     }
     if let Some(invitation) = &card.invitation {
-        page.secret("3. Claim code for the administrator  ", &invitation.claim_code);
+        page.line(&format!("3. Claim, for the administrator  {}", card.claim_page()));
+        page.secret("   code  ", &invitation.claim_code);
     }
     if let Some(fingerprint) = &card.fingerprint {
         page.line("   Its certificate authority, SHA-256:");

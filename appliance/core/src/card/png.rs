@@ -51,6 +51,7 @@ pub fn png(card: &Card) -> Zeroizing<Vec<u8>> {
     if let Some(invitation) = &card.invitation {
         line("Claim code for the administrator");
         line(&invitation.claim_code);
+        line(&card.claim_page());
     }
     if let Some(fingerprint) = &card.fingerprint {
         line("Certificate authority, SHA-256");

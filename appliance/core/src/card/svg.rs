@@ -44,6 +44,7 @@ pub fn svg(card: &Card) -> Zeroizing<String> {
     }
     if let Some(invitation) = &card.invitation {
         sheet.pair("Claim code", &invitation.claim_code);
+        sheet.pair("Enter it at", &card.claim_page());
         sheet.text(2.8, false, "The administrator enters it once. Until then, keep this card to yourself.");
     }
     if let Some(fingerprint) = &card.fingerprint {

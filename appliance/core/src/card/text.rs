@@ -60,6 +60,13 @@ pub fn text(card: &Card) -> Zeroizing<String> {
     if let Some(invitation) = &card.invitation {
         heading(&mut page, "CLAIM THE BOX (its administrator, once)");
         page.secret("   Claim code  ", &invitation.claim_code);
+        page.paragraph(
+            "   ",
+            &format!(
+                "Enter it at {}. Store this card elsewhere before, for then it goes away.",
+                card.claim_page()
+            ),
+        );
     }
     if card.remarks().next().is_some() {
         page.line("");
