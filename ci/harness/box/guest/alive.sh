@@ -1,13 +1,14 @@
 #!/bin/bash
 # The box comes up and serves its page, whatever was done to its disk before. What it must be then stands
 # in ./expected, as far as it is known: AUTHORITY (fingerprint), CLAIMED (yes, no), KEY (of the Wi-Fi),
-# WORD (what the initrd found), SAID (words of the status), QUIET (this start writes nothing).
+# WORD (what the initrd found), SAID (words of the status), TOLD (when it was, once), QUIET (this start writes
+# nothing).
 # shellcheck disable=SC1091,SC2153  # written by who starts this
 set -u
 cd /test || exit 1
 . ./lib.sh
 CARD=/host/boot/bulle/JOIN.TXT
-AUTHORITY='' CLAIMED='' KEY='' WORD='' SAID='' QUIET=''
+AUTHORITY='' CLAIMED='' KEY='' WORD='' SAID='' TOLD='' QUIET=''
 [[ ! -e expected ]] || . ./expected
 
 comes_up
@@ -30,6 +31,13 @@ fi
 says() { tr -s ' \r\n' ' ' <"$CARD" | grep -qF "$SAID"; }
 [[ -z $SAID || $CLAIMED == yes ]] || check "so does the card" until_true says
 [[ -z $KEY ]] || check "its Wi-Fi has the same key" grep -qF "$KEY" "$CARD"
+# The machine's clock comes from the one that emulates it, and is behind that.
+later() {
+    local now
+    now=$(curl --silent --max-time 5 --insecure -o /dev/null -D - https://127.0.0.1/healthz | tr -d '\r' | sed -n 's/^date: //Ip')
+    [[ $(date -d "$now" +%s) -ge $TOLD ]] || { printf 'it says %s\n' "$now"; return 1; }
+}
+[[ -z $TOLD ]] || check "it does not go back in time" later
 whole() { box /usr/bin/bulle box check-state /data/bulle | grep 'authority [0-9A-F]'; }
 check "its state is whole" until_true whole
 if [[ -n $QUIET ]]; then

@@ -32,10 +32,16 @@ value bytes_written_in_operation $((($(written) - BEFORE) * 512))
 value bytes_written_per_hour $((($(written) - BEFORE) * 512 * 3600 / (SECONDS - SINCE)))
 check "operation writes nothing" same "$(written)" "$BEFORE"
 
-# A save in operation: the power is cut within it, too.
-check "the box is claimed" same "$(claim "$(field 'Claim code')")" 204
+# A save in operation: the power is cut within it, too. Who claims the box has a clock that is ahead of its own.
+TOLD=$(($(date +%s) + 40 * 86400))
+check "the box is claimed" same "$(claim "$(field 'Claim code')" $TOLD)" 204
 claimed() { state | grep -q ', claimed,' && [[ ! -e $CARD ]]; }
 check "the claim is on the disk, and the card is gone" until_true claimed
+clock_is_set() { [[ -e /run/bulle/claim/clock-told && $(date +%s) -ge $TOLD ]]; }
+check "its clock is that of who claimed it" until_true clock_is_set
+value told $TOLD
+check "its page is good for that day" curl --silent --fail --max-time 10 --cacert /tmp/ca.crt -o /dev/null https://127.0.0.1/
+check "all of that comes to its end" until_true settled
 sync
 BEFORE=$(written)
 box systemctl restart bulle-box

@@ -74,10 +74,11 @@ on_screen() { tr '\0' ' ' </dev/vcs1 | tr -s ' ' | grep -qi -- "$1"; }
 # What the join card says after that word.
 field() { sed -n "s/^ *$1  *//p" /host/boot/bulle/JOIN.TXT | tr -d '\r' | head -n 1; }
 
-# claim CODE: claims the box, whose authority is in /tmp/ca.crt; prints what HTTP says.
+# claim CODE [TIME]: claims the box, whose authority is in /tmp/ca.crt, as somebody whose device says that time; prints
+# what HTTP says.
 claim() {
     curl --silent --max-time 10 --cacert /tmp/ca.crt -o /dev/null -w '%{http_code}' -H 'content-type: application/json' \
-        -d "{\"code\":\"$1\"}" https://127.0.0.1/claim
+        -d "{\"code\":\"$1\"${2:+,\"time\":$2}}" https://127.0.0.1/claim
 }
 
 # Whether the card names the Wi-Fi: it follows a moment after the status.
