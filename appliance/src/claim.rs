@@ -6,7 +6,8 @@ use crate::clocks::Clocks;
 use crate::files;
 use crate::http::Peer;
 use crate::http::headers;
-use appliance_core::claim::{self, ClaimHash, Desk, LARGEST_REQUEST, Request as Wish, Verdict};
+use appliance_core::claim::{ClaimHash, Desk, LARGEST_REQUEST, Request as Wish, Verdict};
+use appliance_core::clock;
 use appliance_core::settings::ControllerSettings;
 use axum::body::{Body, to_bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
@@ -149,7 +150,8 @@ impl ClaimDesk {
 /// Leaves word, unless there is one already. It is there as a whole or not at all.
 fn record(runtime: &Path, told: Option<UnixSeconds>) -> io::Result<()> {
     let claimed = runtime.join(CLAIMED);
-    let part = files::prepare(&claimed, claim::word(told).as_bytes(), 0o644)?;
+    let word = told.map(clock::to_text).unwrap_or_default();
+    let part = files::prepare(&claimed, word.as_bytes(), 0o644)?;
     let linked = fs::hard_link(&part, &claimed);
     let removed = fs::remove_file(&part);
     linked.and(removed)

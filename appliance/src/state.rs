@@ -5,6 +5,7 @@
 //! alone; two daemons never share a directory.
 
 use crate::files;
+use appliance_core::clock;
 use appliance_core::firstboot::ServedFile;
 use appliance_core::pki::{PEER_FILE, PkiFile, Stored, Write};
 use base::UnixSeconds;
@@ -150,8 +151,7 @@ impl StateDir {
     /// The time that this box last knew. A damaged file is as good as none: the build is the floor then.
     #[must_use]
     pub fn read_clock(&self) -> Option<UnixSeconds> {
-        let bytes = self.read(CLOCK).ok()??;
-        std::str::from_utf8(&bytes).ok()?.trim().parse().ok().map(UnixSeconds)
+        clock::from_text(&self.read(CLOCK).ok()??)
     }
 
     /// Keeps the time for the next start.
@@ -159,7 +159,7 @@ impl StateDir {
     /// # Errors
     /// When it cannot be written.
     pub fn write_clock(&self, now: UnixSeconds) -> Result<(), StateError> {
-        self.replace(CLOCK, format!("{}\n", now.0).as_bytes(), 0o644)
+        self.replace(CLOCK, clock::to_text(now).as_bytes(), 0o644)
     }
 
     fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {

@@ -136,18 +136,6 @@ impl fmt::Debug for Request {
     }
 }
 
-/// The word that a box was claimed, from who serves the network to the controller: the time that was told, or nothing.
-#[must_use]
-pub fn word(told: Option<UnixSeconds>) -> String {
-    told.map(|told| format!("{}\n", told.0)).unwrap_or_default()
-}
-
-/// The time in such a word. What cannot be read told none: the box was claimed all the same.
-#[must_use]
-pub fn read_word(word: &[u8]) -> Option<UnixSeconds> {
-    std::str::from_utf8(word).ok()?.trim_ascii().parse().ok().map(UnixSeconds)
-}
-
 /// What to answer to an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -380,19 +368,6 @@ mod tests {
             assert_eq!(read(wrong), None, "{wrong}");
         }
         assert_eq!(read(&format!(r#"{{"code":"{}"}}"#, "7".repeat(LARGEST_REQUEST))), None);
-    }
-
-    #[test]
-    fn a_word_is_read_as_it_is_written() {
-        for told in
-            [None, Some(UnixSeconds(0)), Some(UnixSeconds(1_795_000_000)), Some(UnixSeconds(u64::MAX))]
-        {
-            assert_eq!(read_word(word(told).as_bytes()), told);
-        }
-        for other in ["-1", "1e9", "soon", "1795000000 1795000000", "18446744073709551616"] {
-            assert_eq!(read_word(other.as_bytes()), None, "{other}");
-        }
-        assert_eq!(read_word(&[0xff]), None);
     }
 
     proptest! {

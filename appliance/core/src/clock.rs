@@ -119,6 +119,18 @@ impl Clock {
     }
 }
 
+/// A moment as it stands in a file: decimal digits and the end of the line.
+#[must_use]
+pub fn to_text(moment: UnixSeconds) -> String {
+    format!("{}\n", moment.0)
+}
+
+/// The moment in such a file. What cannot be read is none.
+#[must_use]
+pub fn from_text(text: &[u8]) -> Option<UnixSeconds> {
+    std::str::from_utf8(text).ok()?.trim_ascii().parse().ok().map(UnixSeconds)
+}
+
 /// Whether `now` should take the place of the time that is saved, while the box runs or at its end.
 #[must_use]
 pub fn is_worth_saving(now: UnixSeconds, saved: Option<UnixSeconds>, at_end: bool) -> bool {
@@ -202,6 +214,17 @@ mod tests {
         ] {
             assert_eq!(weigh(told, machine), Advice::Ignored, "{told:?} {machine:?}");
         }
+    }
+
+    #[test]
+    fn a_moment_is_read_as_it_is_written() {
+        for moment in [UnixSeconds(0), BUILD, UnixSeconds(u64::MAX)] {
+            assert_eq!(from_text(to_text(moment).as_bytes()), Some(moment));
+        }
+        for other in ["", "-1", "1e9", "soon", "1795000000 1795000000", "18446744073709551616", "\u{0}"] {
+            assert_eq!(from_text(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(from_text(&[0xff]), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The clock of the box, set by its administrator.
+//! The clock of the box: never earlier than what it knew before, and set by its administrator.
 //!
 //! `appliance_core::clock` weighs what was told; this sets the machine's clock and leaves the sign that `bulle serve`
 //! believes it by. A time server on the cable knows better, and is not argued with.
@@ -6,7 +6,7 @@
 use super::world::World;
 use crate::clocks::{BUILD_TIME, CLOCK_TOLD, Clocks, SYNCHRONIZED};
 use crate::files;
-use appliance_core::clock::{self, Advice};
+use appliance_core::clock::{self, Advice, Clock};
 use base::UnixSeconds;
 use nix::errno::Errno;
 use nix::sys::time::TimeSpec;
@@ -14,6 +14,21 @@ use nix::time::{ClockId, clock_settime};
 use std::io;
 use std::path::Path;
 use tracing::{info, warn};
+
+/// The box has started, and knew this time before: the machine's clock does not fall behind it, so that everything on
+/// the box says the same.
+pub(super) fn handle_kept(kept: Option<UnixSeconds>, clocks: &Clocks, world: &World) {
+    let floor = Clock::new(BUILD_TIME, kept).floor();
+    // Whoever has set it since knows better.
+    let set_since = Path::new(SYNCHRONIZED).exists() || world.shared().join(CLOCK_TOLD).exists();
+    if !world.is_real() || set_since || clocks.machine() >= floor {
+        return;
+    }
+    match set(floor, world) {
+        Ok(()) => info!("the clock was behind what the box knew before; it goes on from there"),
+        Err(error) => warn!(%error, "the clock could not be set to what the box knew before"),
+    }
+}
 
 /// Somebody who has proved that the box is theirs says that this is the time.
 pub(super) fn handle_told(told: UnixSeconds, clocks: &Clocks, world: &World) {

@@ -22,7 +22,7 @@ use crate::clocks::Clocks;
 use crate::{files, memory, notify};
 use appliance_core::button::Gesture;
 use appliance_core::claim::ClaimHash;
-use appliance_core::firstboot::Served;
+use appliance_core::firstboot::{Served, ServedFile};
 use appliance_core::light;
 use appliance_core::mode::{Cable, Decision, Facts, Mode, ModeMachine};
 use appliance_core::names::DnsName;
@@ -108,6 +108,8 @@ impl Controller {
         }
         // It was looked through if need was, and is as much memory as the partition has room.
         let _ = files::remove(&world.data_remains());
+        let known = store.state.served.get(ServedFile::Clock).and_then(appliance_core::clock::from_text);
+        clock::handle_kept(known, &clocks, &world);
         let applier = Applier::new(&world)?;
         let served = ServedDir::new(world.serve());
         served.fill(&store.state.served, User::from_name(SERVE_USER).ok().flatten().as_ref())?;

@@ -4,7 +4,7 @@
 
 use super::world::World;
 use crate::files;
-use appliance_core::claim;
+use appliance_core::clock;
 use appliance_core::names::DnsName;
 use base::UnixSeconds;
 
@@ -32,7 +32,7 @@ impl Told {
         let claim = world.shared().join("claimed");
         let word = files::read(&claim, LONGEST_CLAIM).ok().flatten();
         Self {
-            time: word.and_then(|word| claim::read_word(&word)),
+            time: word.and_then(|word| clock::from_text(&word)),
             claimed: claim.symlink_metadata().is_ok_and(|meta| meta.is_file()),
             name: name
                 .and_then(|bytes| DnsName::parse(std::str::from_utf8(&bytes).ok()?.trim()))
