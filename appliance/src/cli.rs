@@ -72,6 +72,10 @@ enum Command {
         /// The file peer.pem of the state directory: phones then know the box where WebSockets are refused
         #[arg(long)]
         peer: Option<PathBuf>,
+        /// A bubble in which every phone sends to all the others all the time: the box cannot tell who writes to whom.
+        /// Slower, without direct connections, for up to 32 people
+        #[arg(long)]
+        broadcast: bool,
     },
     /// Shows all that the relay on this machine holds; for root, and for the user that runs it
     Dump {
@@ -150,10 +154,10 @@ pub fn main() -> ExitCode {
         }
         Command::CheckConfig { file, site: false } => check_config(&file),
         Command::CheckConfig { file, site: true } => check_site(&file),
-        Command::Invite { url, ca, peer } => {
+        Command::Invite { url, ca, peer, broadcast } => {
             let mut out = io::stdout().lock();
             let colours = out.is_terminal();
-            invite::invite(&url, ca.as_deref(), peer.as_deref(), &mut out, colours)
+            invite::invite(&url, ca.as_deref(), peer.as_deref(), broadcast, &mut out, colours)
                 .map_err(|error| Failure::new(EXIT_USAGE, error))
         }
         Command::Dump { which, bytes } => ask(which, if bytes { "dump bytes" } else { "dump" }),

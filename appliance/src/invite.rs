@@ -55,11 +55,11 @@ impl fmt::Display for InviteError {
 impl std::error::Error for InviteError {}
 
 /// The join link of a bubble at `page`, an address as the card shows it; `peer` is of the certificate that the box
-/// shows as a WebRTC peer.
+/// shows as a WebRTC peer; whether its members `broadcast` is said there too.
 #[must_use]
-pub fn link(page: &str, secret: &[u8; 32], peer: Option<Fingerprint>) -> Zeroizing<String> {
+pub fn link(page: &str, secret: &[u8; 32], peer: Option<Fingerprint>, broadcast: bool) -> Zeroizing<String> {
     let pin = peer.map(|fingerprint| Pin(fingerprint.0));
-    let invite = Invite { secret: BubbleSecret::from_random(*secret), pin };
+    let invite = Invite { secret: BubbleSecret::from_random(*secret), pin, broadcast };
     Zeroizing::new(JoinLink { page: page.to_owned().into(), invite }.to_link())
 }
 
@@ -71,6 +71,7 @@ pub fn invite(
     url: &str,
     ca: Option<&Path>,
     peer: Option<&Path>,
+    broadcast: bool,
     out: &mut impl Write,
     colours: bool,
 ) -> Result<(), InviteError> {
@@ -79,7 +80,7 @@ pub fn invite(
     let ca = ca.map(|file| fingerprint(file, CA)).transpose()?;
     let mut secret = Zeroizing::new([0; 32]);
     OsRng.fill_bytes(secret.as_mut());
-    let text = link(&page, &secret, peer);
+    let text = link(&page, &secret, peer, broadcast);
     write(&text, ca, out, colours).map_err(InviteError::Output)
 }
 
@@ -131,18 +132,28 @@ mod tests {
     #[test]
     fn an_invitation_holds_a_link_that_can_be_read_back() {
         let mut out = Vec::new();
-        invite("https://bulle.local:8443", None, None, &mut out, false).expect("an invitation");
+        invite("https://bulle.local:8443", None, None, false, &mut out, false).expect("an invitation");
         let text = String::from_utf8(out).expect("text");
         let link = text.split_whitespace().find(|word| word.starts_with("https://")).expect("a link");
         let read = JoinLink::parse(link).expect("a join link");
         assert_eq!(read.page.expose(), "https://bulle.local:8443/");
+        assert!(!read.invite.broadcast);
+    }
+
+    #[test]
+    fn an_invitation_says_whether_the_bubble_broadcasts() {
+        let mut out = Vec::new();
+        invite("https://bulle.local", None, None, true, &mut out, false).expect("an invitation");
+        let text = String::from_utf8(out).expect("text");
+        let link = text.split_whitespace().find(|word| word.starts_with("https://")).expect("a link");
+        assert!(JoinLink::parse(link).expect("a join link").invite.broadcast);
     }
 
     #[test]
     fn two_invitations_have_different_secrets() {
         let (mut one, mut two) = (Vec::new(), Vec::new());
-        invite("https://a", None, None, &mut one, false).expect("an invitation");
-        invite("https://a", None, None, &mut two, false).expect("an invitation");
+        invite("https://a", None, None, false, &mut one, false).expect("an invitation");
+        invite("https://a", None, None, false, &mut two, false).expect("an invitation");
         assert_ne!(one, two);
     }
 }

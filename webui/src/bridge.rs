@@ -27,6 +27,9 @@ pub enum ToWorker {
         /// Whether this browser has WebRTC.
         #[n(2)]
         rtc: bool,
+        /// Whether a new bubble broadcasts. An invitation says that itself.
+        #[n(3)]
+        broadcast: bool,
     },
     /// A wish of the person.
     #[n(2)]
@@ -128,7 +131,7 @@ impl<C> Encode<C> for Secret {
         _: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
         let pin = self.0.pin.as_ref().map_or(&[][..], |pin| &pin.0);
-        e.array(2)?.bytes(self.0.secret.expose())?.bytes(pin)?.ok()
+        e.array(3)?.bytes(self.0.secret.expose())?.bytes(pin)?.bool(self.0.broadcast)?.ok()
     }
 }
 
@@ -137,7 +140,8 @@ impl<'b, C> Decode<'b, C> for Secret {
         d.array()?;
         let wrong = |_| minicbor::decode::Error::message("not 32 bytes");
         let secret = BubbleSecret::from_random(d.bytes()?.try_into().map_err(wrong)?);
-        Ok(Self(Invite { secret, pin: d.bytes()?.try_into().ok().map(Pin) }))
+        let pin = d.bytes()?.try_into().ok().map(Pin);
+        Ok(Self(Invite { secret, pin, broadcast: d.bool()? }))
     }
 }
 
@@ -162,7 +166,8 @@ mod tests {
 
     fn secrets() -> [Secret; 2] {
         let secret = BubbleSecret::from_random([7; 32]);
-        [Some(Pin([8; 32])), None].map(|pin| Secret(Invite { secret: secret.clone(), pin }))
+        [Some(Pin([8; 32])), None]
+            .map(|pin| Secret(Invite { secret: secret.clone(), pin, broadcast: pin.is_none() }))
     }
 
     #[test]
@@ -170,9 +175,9 @@ mod tests {
         let [secret, without] = secrets();
         for message in [
             ToWorker::Hello,
-            ToWorker::Join { pseudonym: "Ana".into(), secret: Some(secret), rtc: true },
-            ToWorker::Join { pseudonym: "Ana".into(), secret: Some(without), rtc: true },
-            ToWorker::Join { pseudonym: "Ana".into(), secret: None, rtc: false },
+            ToWorker::Join { pseudonym: "Ana".into(), secret: Some(secret), rtc: true, broadcast: false },
+            ToWorker::Join { pseudonym: "Ana".into(), secret: Some(without), rtc: true, broadcast: false },
+            ToWorker::Join { pseudonym: "Ana".into(), secret: None, rtc: false, broadcast: true },
             ToWorker::Command(Command::Send { peer: PeerId(3), text: "héllo".into() }),
             ToWorker::Channel { peer: PeerId(3), event: ChannelEvent::Data(vec![0; 70_000]) },
             ToWorker::Wake,

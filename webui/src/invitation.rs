@@ -55,7 +55,7 @@ mod tests {
     const HERE: &str = "https://bulle.internal:8443";
 
     fn invite() -> Invite {
-        Invite { secret: BubbleSecret::from_random([5; 32]), pin: Some(Pin([6; 32])) }
+        Invite { secret: BubbleSecret::from_random([5; 32]), pin: Some(Pin([6; 32])), broadcast: true }
     }
 
     #[test]

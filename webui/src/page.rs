@@ -56,14 +56,14 @@ pub fn start() {
 }
 
 impl Ui {
-    /// Enters a bubble; without an invitation, a new one.
-    fn join(self, pseudonym: &str, invite: Option<wire::Invite>) {
+    /// Enters a bubble; without an invitation, a new one, which may be one that broadcasts.
+    fn join(self, pseudonym: &str, invite: Option<wire::Invite>, broadcast: bool) {
         self.model.update(|model| {
             model.stage = Stage::Joining;
             model.refused = None;
         });
         let rtc = Connections::available();
-        let join = ToWorker::Join { pseudonym: pseudonym.into(), secret: invite.map(Secret), rtc };
+        let join = ToWorker::Join { pseudonym: pseudonym.into(), secret: invite.map(Secret), rtc, broadcast };
         if self.model.with_untracked(|model| model.ready) {
             post(&join);
         } else {

@@ -34,6 +34,8 @@ mod gate {
     pub const JOIN: &str = "Join";
     pub const JOINING: &str = "Making your keys…";
     pub const CREATE: &str = "Start it";
+    pub const BROADCAST: &str = "Hide who writes to whom, and when";
+    pub const BROADCAST_HINT: &str = "Every device then sends something to all the others every two seconds, so that not even the box can tell. Messages take seconds instead of moments, and nothing goes directly from device to device. For up to 32 people.";
     pub const OR: &str = "or";
     pub const START: &str = "Start a new bubble";
     pub const BACK_TO_LINK: &str = "I have an invitation";
@@ -121,6 +123,7 @@ pub const fn path(path: Path) -> &'static str {
         Path::Direct => "Direct: from your device to theirs",
         Path::Relayed => "Relayed by the box, encrypted",
         Path::Mailbox => "Through the box’s mailbox, encrypted",
+        Path::Broadcast => "To everybody’s device at once, encrypted: the box cannot tell for whom",
         Path::None => "No path now: will be sent when one is back",
     }
 }

@@ -110,7 +110,9 @@ impl Driver {
         let (now, wall) = self.clock.now();
         match message {
             ToWorker::Hello => self.tell(&ToPage::Ready),
-            ToWorker::Join { pseudonym, secret, rtc } => self.join(pseudonym, secret, rtc),
+            ToWorker::Join { pseudonym, secret, rtc, broadcast } => {
+                self.join(pseudonym, secret, rtc, broadcast)
+            }
             ToWorker::Command(command) => {
                 let Some(client) = &mut self.client else { return };
                 let written = match &command {
@@ -131,7 +133,7 @@ impl Driver {
         }
     }
 
-    fn join(&mut self, pseudonym: Text, secret: Option<Secret>, rtc: bool) {
+    fn join(&mut self, pseudonym: Text, secret: Option<Secret>, rtc: bool, broadcast: bool) {
         let (now, wall) = self.clock.now();
         let Some(seed) = self.random() else {
             return self.tell(&ToPage::NotJoined { why: client_core::NewError::Keys });
@@ -140,11 +142,11 @@ impl Driver {
             Some(Secret(invite)) => invite,
             // By what the box is known, only who stands before it can say.
             None => match self.random() {
-                Some(bytes) => Invite { secret: BubbleSecret::from_random(bytes), pin: None },
+                Some(bytes) => Invite { secret: BubbleSecret::from_random(bytes), pin: None, broadcast },
                 None => return self.tell(&ToPage::NotJoined { why: client_core::NewError::Keys }),
             },
         };
-        let config = Config { pseudonym, secret: invite.secret.clone(), rtc };
+        let config = Config { pseudonym, secret: invite.secret.clone(), rtc, broadcast: invite.broadcast };
         match Client::new(&config, seed, now, wall) {
             Ok(client) => {
                 self.client = Some(client);

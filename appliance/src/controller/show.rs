@@ -168,7 +168,7 @@ impl Controller {
         };
         let page = format!("https://{host}/");
         let invitation = secrets.invitation.as_ref().map(|new| card::Invitation {
-            link: invite::link(&page, &new.bubble, self.store.state.served.peer_fingerprint()),
+            link: invite::link(&page, &new.bubble, self.store.state.served.peer_fingerprint(), false),
             claim_code: new.claim_code.clone(),
         });
         let addresses = if wifi {

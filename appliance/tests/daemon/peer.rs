@@ -223,7 +223,8 @@ async fn its_certificate_is_the_same_after_a_restart_and_its_invitations_name_it
     assert_eq!(fingerprint(post(&daemon, &offer_of(&mut rtc())).await), before);
     let mut out = Vec::new();
     let file = daemon.state().join("peer.pem");
-    appliance::invite::invite("https://bulle.local", None, Some(&file), &mut out, false).expect("made");
+    appliance::invite::invite("https://bulle.local", None, Some(&file), false, &mut out, false)
+        .expect("made");
     let text = String::from_utf8(out).expect("text");
     let link = text.split_whitespace().find(|word| word.starts_with("https://")).expect("a link");
     assert_eq!(wire::JoinLink::parse(link).expect("a join link").invite.pin, Some(before));

@@ -67,9 +67,10 @@ export class Box {
   }
 
   // A join link with a new secret. Made by a command of its own, so the daemon never sees it.
-  // `pinned`: it says by what the box is known as a WebRTC peer.
-  async invite({ pinned = false } = {}) {
-    const said = await run(PROGRAM, ['invite', '--url', ORIGIN, ...(pinned ? ['--peer', `${this.#dir}/state/peer.pem`] : [])]);
+  // `pinned`: it says by what the box is known as a WebRTC peer. `broadcast`: all send to all.
+  async invite({ pinned = false, broadcast = false } = {}) {
+    const peer = pinned ? ['--peer', `${this.#dir}/state/peer.pem`] : [];
+    const said = await run(PROGRAM, ['invite', '--url', ORIGIN, ...peer, ...(broadcast ? ['--broadcast'] : [])]);
     const link = /https:\/\/\S+#\S+/.exec(said);
     if (!link) throw new Error(`bulle invite printed no link:\n${said}`);
     return link[0];

@@ -88,7 +88,7 @@ export class Stage {
 
   // Network, box and an invitation. `phones` are the names of the phones' namespaces, `settings` more lines for the box.
   // A `pinned` invitation says by what the box is known as a WebRTC peer.
-  async bubble({ phones = ['p1', 'p2'], routeless = [], family = 4, settings, pinned = false, before = async () => {} } = {}) {
+  async bubble({ phones = ['p1', 'p2'], routeless = [], family = 4, settings, pinned = false, broadcast = false, before = async () => {} } = {}) {
     await this.step(`a bubble: the box and ${phones.length} phones`, async () => {
       this.net = new Net(this.tag, this.out, { family });
       await this.net.up(phones, { routeless });
@@ -96,7 +96,7 @@ export class Stage {
       this.box = new Box(this.net, this.dir, settings);
       await this.box.start();
       this.authority = await this.box.authority();
-      this.link = await this.box.invite({ pinned });
+      this.link = await this.box.invite({ pinned, broadcast });
       this.planted.push(this.link.split('#')[1]);
     });
   }

@@ -8,6 +8,7 @@ import * as peer from './peer.mjs';
 import * as crowd from './crowd.mjs';
 import * as pages from './pages.mjs';
 import * as check from './check.mjs';
+import * as broadcast from './broadcast.mjs';
 import * as claim from './claim.mjs';
 import * as sealed from './sealed.mjs';
 import * as native from './native.mjs';
@@ -36,6 +37,7 @@ export const scenarios = {
   'moves-to-cable': moves.movesToCable,
   'moves-to-cable-firefox': moves.movesToCableFirefox,
   'box-restarted-thrice': faults.boxRestartedThrice,
+  broadcast: broadcast.broadcast,
   'ten-phones': crowd.tenPhones,
   pages: pages.pages,
   'test-phone': check.testPhone,

@@ -52,6 +52,12 @@ export const pages = {
       await ada.shown('[data-testid="join-link"]');
       await look(ada, 'join-without-link');
     });
+    await t.step('starting a bubble', async () => {
+      await ada.page.click('[data-testid="start-bubble"]');
+      await ada.shown('[data-testid="broadcast"]');
+      await look(ada, 'start');
+      for (const id of ['pseudonym', 'broadcast', 'join']) await tabTo(ada, id);
+    });
     await t.step('the join page with a link, without its secret in the address bar', async () => {
       // A new fragment alone would not load the page anew.
       await ada.page.goto('about:blank');

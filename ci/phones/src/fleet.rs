@@ -121,7 +121,7 @@ pub async fn run(mut options: Options, mut at: impl FnMut(Phase)) -> Result<Acco
             policy: match options.path {
                 Path::Direct => Some(Policy::Direct),
                 Path::Relayed => Some(Policy::Relay),
-                Path::Mailbox | Path::None => None,
+                Path::Mailbox | Path::Broadcast | Path::None => None,
             },
         };
         let plan = Plan { mate: pseudonym(index ^ 1), messages: options.messages, path: options.path };

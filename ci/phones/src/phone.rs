@@ -107,6 +107,7 @@ impl Phone {
             pseudonym: setting.pseudonym.as_str().into(),
             secret: setting.secret.clone(),
             rtc: setting.policy.is_some(),
+            broadcast: false,
         };
         let client = Client::new(&config, seed, clock.now(), UnixMillis(wall_ms()))?;
         let (inputs, queue) = mpsc::channel(MAX_INPUTS);

@@ -15,6 +15,11 @@ const WITHOUT_PIN: u8 = 1;
 /// This one has the box's pin behind the secret.
 const WITH_PIN: u8 = 2;
 
+/// As these, of a bubble that broadcasts. The checksum is over the version as well, so that no wrong character makes it
+/// one that does not, or the other way round.
+const BROADCAST: u8 = 3;
+const BROADCAST_WITH_PIN: u8 = 4;
+
 /// Bytes of the checksum that tells a damaged link from a foreign bubble.
 const CHECKSUM: usize = 4;
 
@@ -59,16 +64,24 @@ pub struct Invite {
     pub secret: BubbleSecret,
     /// Of the box. Links that were made without the box at hand have none.
     pub pin: Option<Pin>,
+    /// Whether its members send to all, always, so that the node does not see who writes to whom.
+    pub broadcast: bool,
 }
 
 impl Invite {
     /// The fragment of a join link, without `#`.
     pub fn to_fragment(&self) -> String {
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LEN));
-        bytes.push(if self.pin.is_some() { WITH_PIN } else { WITHOUT_PIN });
+        bytes.push(match (self.broadcast, self.pin) {
+            (false, None) => WITHOUT_PIN,
+            (false, Some(_)) => WITH_PIN,
+            (true, None) => BROADCAST,
+            (true, Some(_)) => BROADCAST_WITH_PIN,
+        });
         bytes.extend_from_slice(self.secret.expose());
         bytes.extend(self.pin.iter().flat_map(|pin| pin.0));
-        let checksum = checksum_of(bytes.get(1..).unwrap_or_default());
+        let from = usize::from(!self.broadcast);
+        let checksum = checksum_of(bytes.get(from..).unwrap_or_default());
         bytes.extend_from_slice(&checksum);
         Base64UrlUnpadded::encode_string(&bytes)
     }
@@ -84,19 +97,23 @@ impl Invite {
         }
         let mut buffer = Zeroizing::new([0; MAX_LEN]);
         let bytes = Base64UrlUnpadded::decode(text, &mut *buffer).map_err(|_| InviteError::Damaged)?;
-        let (version, rest) = bytes.split_first().ok_or(InviteError::Damaged)?;
-        let (known, checksum) = rest.split_last_chunk::<CHECKSUM>().ok_or(InviteError::Damaged)?;
-        let (secret, pin) = known.split_first_chunk::<32>().ok_or(InviteError::Damaged)?;
-        if *checksum != checksum_of(known) {
+        let (known, checksum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(InviteError::Damaged)?;
+        let (version, rest) = known.split_first().ok_or(InviteError::Damaged)?;
+        let (secret, pin) = rest.split_first_chunk::<32>().ok_or(InviteError::Damaged)?;
+        let broadcast = match *version {
+            WITHOUT_PIN | WITH_PIN => false,
+            BROADCAST | BROADCAST_WITH_PIN => true,
+            _ => return Err(InviteError::Version),
+        };
+        if *checksum != checksum_of(if broadcast { known } else { rest }) {
             return Err(InviteError::Damaged);
         }
         let pin = match (*version, <[u8; 32]>::try_from(pin)) {
-            (WITHOUT_PIN, Err(_)) if pin.is_empty() => None,
-            (WITH_PIN, Ok(pin)) => Some(Pin(pin)),
-            (WITHOUT_PIN | WITH_PIN, _) => return Err(InviteError::Damaged),
-            (_, _) => return Err(InviteError::Version),
+            (WITHOUT_PIN | BROADCAST, Err(_)) if pin.is_empty() => None,
+            (WITH_PIN | BROADCAST_WITH_PIN, Ok(pin)) => Some(Pin(pin)),
+            (_, _) => return Err(InviteError::Damaged),
         };
-        Ok(Self { secret: BubbleSecret(*secret), pin })
+        Ok(Self { secret: BubbleSecret(*secret), pin, broadcast })
     }
 }
 
@@ -175,9 +192,10 @@ impl core::error::Error for InviteError {}
 mod tests {
     use super::*;
 
-    fn invites() -> [Invite; 2] {
-        let secret = BubbleSecret::from_random(core::array::from_fn(|i| i as u8));
-        [Invite { secret: secret.clone(), pin: None }, Invite { secret, pin: Some(Pin([200; 32])) }]
+    fn invites() -> [Invite; 4] {
+        let secret = || BubbleSecret::from_random(core::array::from_fn(|i| i as u8));
+        [(None, false), (Some(Pin([200; 32])), false), (None, true), (Some(Pin([200; 32])), true)]
+            .map(|(pin, broadcast)| Invite { secret: secret(), pin, broadcast })
     }
 
     #[test]
@@ -192,7 +210,7 @@ mod tests {
     fn a_link_from_before_there_were_pins_is_read() {
         // Printed by the first version: the secret is 32 times 9.
         let old = "AQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ";
-        let invite = Invite { secret: BubbleSecret::from_random([9; 32]), pin: None };
+        let invite = Invite { secret: BubbleSecret::from_random([9; 32]), pin: None, broadcast: false };
         assert!(invite.to_fragment().starts_with(old), "{}", invite.to_fragment());
         assert_eq!(Invite::from_fragment(&invite.to_fragment()), Ok(invite));
     }
@@ -210,12 +228,15 @@ mod tests {
     }
 
     #[test]
-    fn a_pin_is_not_taken_away_or_put_on_by_changing_the_version() {
-        for (invite, version) in invites().iter().zip([WITH_PIN, WITHOUT_PIN]) {
+    fn nothing_is_taken_away_or_put_on_by_changing_the_version() {
+        for invite in invites() {
             let mut bytes = Base64UrlUnpadded::decode_vec(&invite.to_fragment()).unwrap();
-            bytes[0] = version;
-            let text = Base64UrlUnpadded::encode_string(&bytes);
-            assert_eq!(Invite::from_fragment(&text), Err(InviteError::Damaged));
+            let own = bytes[0];
+            for version in [WITHOUT_PIN, WITH_PIN, BROADCAST, BROADCAST_WITH_PIN] {
+                bytes[0] = version;
+                let read = Invite::from_fragment(&Base64UrlUnpadded::encode_string(&bytes));
+                assert_eq!(read.is_ok(), version == own, "{own} {version}");
+            }
             bytes[0] = 9;
             let text = Base64UrlUnpadded::encode_string(&bytes);
             assert_eq!(Invite::from_fragment(&text), Err(InviteError::Version));

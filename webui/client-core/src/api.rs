@@ -236,6 +236,9 @@ pub enum Path {
     #[default]
     #[n(3)]
     None,
+    /// Through the node to all members at once, encrypted, so that it does not see to whom.
+    #[n(4)]
+    Broadcast,
 }
 
 /// How things stand with the node.

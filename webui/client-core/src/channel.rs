@@ -463,7 +463,7 @@ fn is_polite(contact: &Contact, hub: &Hub) -> bool {
 const fn sane(path: Path) -> Path {
     match path {
         Path::Relayed => Path::Relayed,
-        Path::Direct | Path::Mailbox | Path::None => Path::Direct,
+        Path::Direct | Path::Mailbox | Path::Broadcast | Path::None => Path::Direct,
     }
 }
 

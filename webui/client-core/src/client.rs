@@ -17,6 +17,7 @@ use crate::api::{
     UnixMillis,
 };
 use crate::arrivals::Arrivals;
+use crate::broadcast::Broadcast;
 use crate::conversation::{Conversation, Source};
 use crate::directory::{Contact, Directory, Peer};
 use crate::error::{CommandError, NewError};
@@ -35,6 +36,9 @@ pub struct Config {
     pub secret: wire::BubbleSecret,
     /// Whether the driver can make WebRTC connections.
     pub rtc: bool,
+    /// Whether the bubble broadcasts, as its invitation says: then there are no direct connections, since the node
+    /// would see between whom.
+    pub broadcast: bool,
 }
 
 /// One device in one bubble, everything in memory.
@@ -64,6 +68,8 @@ struct Publishing {
     full_told: bool,
     /// Whether [`Notice::OtherVersion`](crate::Notice::OtherVersion) was said.
     version_told: bool,
+    /// As `next`, of the log of a bubble that broadcasts.
+    next_block: u64,
 }
 
 impl Client {
@@ -81,6 +87,7 @@ impl Client {
         rng.fill_bytes(&mut *secret);
         let inbox_key = SigningKey::from_bytes(&secret);
         let inbox = Address::of(Kind::Queue, &ReceiveKey::of(&inbox_key));
+        let broadcast = config.broadcast.then(|| Broadcast::new(&mut rng));
         let hub = Hub {
             inbox_seal: keys.inbox(&inbox),
             rng,
@@ -88,12 +95,13 @@ impl Client {
             device,
             inbox_key,
             inbox,
-            rtc: config.rtc,
+            rtc: config.rtc && !config.broadcast,
             left: false,
             own_entry: Vec::new(),
             link: Link::new(now),
             link_told: false,
             arrivals: Arrivals::default(),
+            broadcast,
             turn: Turn::Unknown,
             by_group: HashMap::new(),
             waiting: VecDeque::new(),
@@ -104,8 +112,15 @@ impl Client {
             next_message: 0,
             wants_carrier: false,
         };
-        let publishing =
-            Publishing { pseudonym, since: wall, serial: 0, next: 0, full_told: false, version_told: false };
+        let publishing = Publishing {
+            pseudonym,
+            since: wall,
+            serial: 0,
+            next: 0,
+            full_told: false,
+            version_told: false,
+            next_block: 0,
+        };
         let mut client = Self { hub, directory: Directory::default(), publishing };
         client.prepare_entry(wall, false).map_err(|_| NewError::Keys)?;
         client.handle_timeout(now, wall);
@@ -182,6 +197,7 @@ impl Client {
                 Timer::Publish => self.publish(now, wall),
                 Timer::Turn => self.hub.renew_turn(now),
                 Timer::Arrivals => self.hub.tell_arrivals(now),
+                Timer::Broadcast => self.hub.send_block(now),
                 Timer::Peer(peer) => self.peer_due(peer, now),
             }
         }
@@ -370,14 +386,17 @@ impl Client {
     fn settle(&mut self, now: Instant) {
         let todo = self.hub.link.take_check(now);
         self.act(todo, now);
-        while self.hub.link.is_up() && self.hub.link.has_slot() {
+        while self.hub.link.is_up() && self.hub.has_slot() {
             let Some(peer) = self.hub.waiting.pop_front() else { break };
             self.with_conversation(peer, |conversation, contact, hub| conversation.drive(contact, hub, now));
         }
-        match self.hub.link.poll_timeout() {
-            Some(at) => self.hub.deadlines.set(Timer::Link, at),
-            None => {
-                self.hub.deadlines.remove(&Timer::Link);
+        let block = self.hub.broadcast.as_ref().and_then(Broadcast::poll_timeout);
+        for (timer, at) in [(Timer::Link, self.hub.link.poll_timeout()), (Timer::Broadcast, block)] {
+            match at {
+                Some(at) => self.hub.deadlines.set(timer, at),
+                None => {
+                    self.hub.deadlines.remove(&timer);
+                }
             }
         }
     }

@@ -121,7 +121,7 @@ impl Conversation {
         });
         self.channel.want(now);
         if !hub.link.is_up() {
-            hub.link.attend(now);
+            hub.attend(now);
         }
         self.drive(contact, hub, now);
         Ok(())
@@ -255,7 +255,7 @@ impl Conversation {
                         self.receipt(delivery, source, now);
                         self.channel.want(now);
                         if source == Source::Mailbox {
-                            hub.link.attend(now);
+                            hub.attend(now);
                         }
                     }
                     Accepted::TooFar => hub.counters.parcels += 1,
@@ -383,8 +383,9 @@ impl Conversation {
     fn path_now(&self, contact: &Contact, hub: &Hub) -> Path {
         match self.channel.path() {
             Some(path) => path,
-            None if hub.link.is_up() && !contact.left => Path::Mailbox,
-            None => Path::None,
+            None if !hub.link.is_up() || contact.left => Path::None,
+            None if hub.broadcast.is_some() => Path::Broadcast,
+            None => Path::Mailbox,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use wire::Address;
 
 use crate::api::{PeerId, Text, UnixMillis};
+use crate::broadcast::cell::CellKey;
 use crate::conversation::Conversation;
 use crate::group::suite::{DeviceKey, PeerPackage};
 use crate::keys::SealKey;
@@ -32,6 +33,8 @@ pub(crate) struct Contact {
     pub(crate) seal: SealKey,
     pub(crate) package: Option<PeerPackage>,
     pub(crate) rtc: bool,
+    /// By what cells are sealed for it, where the bubble broadcasts.
+    pub(crate) cell: Option<CellKey>,
     pub(crate) published: UnixMillis,
     /// Whether the owner was told that they are here.
     pub(crate) present: bool,
@@ -116,6 +119,7 @@ impl Directory {
         contact.inbox = entry.inbox;
         contact.seal = seal;
         contact.rtc = entry.rtc;
+        contact.cell = entry.cell;
         contact.published = entry.published;
         contact.expires = expires;
         if entry.left {
@@ -157,6 +161,7 @@ impl Directory {
             seal,
             package: entry.package,
             rtc: entry.rtc,
+            cell: entry.cell,
             published: entry.published,
             present: true,
             left: false,
@@ -194,6 +199,7 @@ mod tests {
             since: UnixMillis(0),
             published: UnixMillis(0),
             left,
+            cell: None,
         };
         let keys = crate::keys::BubbleKeys::of(&wire::BubbleSecret::from_random([0; 32]));
         let seal = keys.inbox(&entry.inbox);

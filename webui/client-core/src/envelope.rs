@@ -16,8 +16,11 @@ const SALT: usize = 32;
 const TAG: usize = 16;
 const LENGTH: usize = 4;
 
+/// What an envelope has besides its content.
+pub(crate) const OVERHEAD: usize = SALT + TAG + LENGTH;
+
 /// The most content that fits into an envelope.
-pub(crate) const MAX_CONTENT: usize = MAX_ENVELOPE - SALT - TAG - LENGTH;
+pub(crate) const MAX_CONTENT: usize = MAX_ENVELOPE - OVERHEAD;
 
 /// Seals `content` for the mailbox at `address`; none when it is larger than [`MAX_CONTENT`].
 pub(crate) fn seal(
@@ -30,7 +33,7 @@ pub(crate) fn seal(
     if content.len() > MAX_CONTENT {
         return None;
     }
-    let total = (SALT + TAG + LENGTH + content.len()).next_multiple_of(BLOCK);
+    let total = (OVERHEAD + content.len()).next_multiple_of(BLOCK);
     let mut salt = [0; SALT];
     rng.fill_bytes(&mut salt);
     let mut envelope = Vec::with_capacity(total);
@@ -108,7 +111,7 @@ mod tests {
     #[test]
     fn every_size_is_whole_blocks_and_the_largest_fits() {
         let (key, address, mut rng) = fixture();
-        for len in [0, 1, BLOCK - SALT - TAG - LENGTH, BLOCK - SALT - TAG - LENGTH + 1, MAX_CONTENT] {
+        for len in [0, 1, BLOCK - OVERHEAD, BLOCK - OVERHEAD + 1, MAX_CONTENT] {
             let content = vec![5; len];
             let envelope = seal(&key, Kind::Queue, &address, &content, &mut rng).unwrap();
             assert!(wire::is_padded(envelope.len()), "{len}");

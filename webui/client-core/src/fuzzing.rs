@@ -43,6 +43,11 @@ pub fn box_channel(data: &[u8]) {
     crate::box_channel::fuzz(data);
 }
 
+/// What is in cells for us, whoever sealed them: parts of parcels, in any order and number.
+pub fn broadcast(data: &[u8]) {
+    crate::broadcast::fuzz(data);
+}
+
 /// An entry that nobody signed is refused; a signed one is decoded or refused.
 pub fn directory_entry(data: &[u8]) {
     let signer = Device::new(&[4; 32]);
@@ -57,7 +62,12 @@ pub fn directory_entry(data: &[u8]) {
 /// A node that says anything, a peer's channel that carries anything, in any order: the client stands, and
 /// what it says is always a frame of the protocol.
 pub fn node_frames(data: &[u8]) {
-    let config = Config { pseudonym: "F".into(), secret: BubbleSecret::from_random([1; 32]), rtc: true };
+    let config = Config {
+        pseudonym: "F".into(),
+        secret: BubbleSecret::from_random([1; 32]),
+        rtc: true,
+        broadcast: false,
+    };
     let mut now = Instant::from_millis(1);
     let wall = UnixMillis(1);
     let Ok(mut client) = Client::new(&config, [7; 32], now, wall) else { return };
@@ -174,11 +184,12 @@ mod tests {
     /// Every file of the corpus, and every prefix of a few.
     #[test]
     fn the_corpus_holds() {
-        let targets: [(&str, Body); 4] = [
+        let targets: [(&str, Body); 5] = [
             ("client_envelope", super::envelope),
             ("client_directory_entry", super::directory_entry),
             ("client_node_frames", super::node_frames),
             ("client_box_channel", super::box_channel),
+            ("client_broadcast", super::broadcast),
         ];
         for (target, body) in targets {
             let folder = format!("{}/../../ci/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
@@ -201,6 +212,7 @@ mod tests {
             rng.fill_bytes(&mut data);
             super::envelope(&data);
             super::directory_entry(&data);
+            super::broadcast(&data);
             if round % 20 == 0 {
                 // Short operations that begin with a session, so that most of them mean something.
                 let mut script = vec![9, 0, 1, 0, 1, 0, 1, 7, 2, 0, 1, 1];

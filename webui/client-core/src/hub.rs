@@ -9,6 +9,8 @@ use wire::{Address, ClientFrame, Kind, Ttl};
 
 use crate::api::{Event, MessageId, Notice, PeerId, Transmit, TurnServer};
 use crate::arrivals::{self, Arrivals};
+use crate::broadcast::Broadcast;
+use crate::directory::Contact;
 use crate::envelope;
 use crate::group::suite::{Device, GroupTag};
 use crate::keys::{BubbleKeys, SealKey};
@@ -26,6 +28,8 @@ pub(crate) enum Timer {
     Turn,
     /// Telling the node what has arrived.
     Arrivals,
+    /// The next block for all.
+    Broadcast,
     /// Something with a peer.
     Peer(PeerId),
 }
@@ -74,6 +78,8 @@ pub(crate) struct Hub {
     /// Whether the owner was told that the link is up, or is being made.
     pub(crate) link_told: bool,
     pub(crate) arrivals: Arrivals,
+    /// Where the bubble broadcasts.
+    pub(crate) broadcast: Option<Broadcast>,
     pub(crate) turn: Turn,
     /// Which peer a group is with. Bounded by the groups of all peers.
     pub(crate) by_group: HashMap<GroupTag, PeerId>,
@@ -124,20 +130,47 @@ impl Hub {
         }
     }
 
-    /// Seals `content` into the inbox at `address`. The caller has made sure of the link and of a slot.
-    pub(crate) fn deposit(
-        &mut self,
-        (peer, cargo): (PeerId, Cargo),
-        (address, seal): (Address, &SealKey),
-        ttl: Ttl,
-        content: &[u8],
-        now: Instant,
-    ) {
-        let Some(envelope) = envelope::seal(seal, Kind::Queue, &address, content, &mut self.rng) else {
+    /// Sends a parcel on its way to a peer, through the inbox or to all. The caller has made sure of the link and of a
+    /// slot.
+    pub(crate) fn deposit(&mut self, contact: &Contact, cargo: Cargo, ttl: Ttl, parcel: &[u8], now: Instant) {
+        if let Some(broadcast) = &mut self.broadcast {
+            let mut id = [0; 8];
+            self.rng.fill_bytes(&mut id);
+            if let Some(to) = contact.cell {
+                broadcast.push((contact.id, cargo), to, parcel, id);
+            }
             return;
-        };
-        let req = self.link.request(Request::Deposit(peer, cargo), now);
+        }
+        let address = contact.inbox;
+        let envelope = envelope::seal(&contact.seal, Kind::Queue, &address, parcel, &mut self.rng);
+        let Some(envelope) = envelope else { return };
+        let req = self.link.request(Request::Deposit(contact.id, cargo), now);
         self.send(&ClientFrame::Deposit { req, address, ttl, envelope: &envelope });
+    }
+
+    /// Whether one more parcel may be sent on its way.
+    pub(crate) fn has_slot(&self) -> bool {
+        self.broadcast.as_ref().map_or_else(|| self.link.has_slot(), Broadcast::has_room)
+    }
+
+    /// Sends the block that goes now, if it is time.
+    pub(crate) fn send_block(&mut self, now: Instant) {
+        let Some(broadcast) = &mut self.broadcast else { return };
+        let Some(cell) = broadcast.poll_cell(now, &mut self.rng) else { return };
+        let address = self.keys.broadcast;
+        let envelope = envelope::seal(&self.keys.broadcast_seal, Kind::Log, &address, &cell, &mut self.rng);
+        let Some(envelope) = envelope else { return };
+        let req = self.link.request(Request::Block, now);
+        let ttl = Ttl::Brief;
+        self.send(&ClientFrame::Append { req, address, expected: None, ttl, envelope: &envelope });
+    }
+
+    /// A message goes or comes through the node, or waits for it. Where the bubble broadcasts, the node is not to see
+    /// from our attention that it does.
+    pub(crate) fn attend(&mut self, now: Instant) {
+        if self.broadcast.is_none() {
+            self.link.attend(now);
+        }
     }
 
     /// Sends a frame on a peer's data channel.

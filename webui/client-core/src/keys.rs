@@ -36,6 +36,12 @@ pub(crate) struct BubbleKeys {
     pub(crate) directory: Address,
     /// Seals directory entries.
     pub(crate) directory_seal: SealKey,
+    /// Reads the log of a bubble that broadcasts; every member holds it.
+    pub(crate) broadcast_receive: SigningKey,
+    /// Where that log is.
+    pub(crate) broadcast: Address,
+    /// Seals the blocks in it.
+    pub(crate) broadcast_seal: SealKey,
 }
 
 impl BubbleKeys {
@@ -43,13 +49,19 @@ impl BubbleKeys {
     pub(crate) fn of(secret: &BubbleSecret) -> Self {
         let (prk, _) = Hkdf::<Sha256>::extract(Some(b"bulle/1 bubble\0"), secret.expose());
         let root = Zeroizing::new(<[u8; 32]>::from(prk));
-        let mut seed = Zeroizing::new([0; 32]);
-        expand(&from_root(&root), &[b"bulle/1 directory receive key\0"], &mut seed);
-        let directory_receive = SigningKey::from_bytes(&seed);
-        let directory = Address::of(Kind::Log, &ReceiveKey::of(&directory_receive));
-        let mut seal = SealKey([0; 32]);
-        expand(&from_root(&root), &[b"bulle/1 directory\0"], &mut seal.0);
-        Self { root, directory_receive, directory, directory_seal: seal }
+        let (directory_receive, directory, directory_seal) =
+            log(&root, b"bulle/1 directory receive key\0", b"bulle/1 directory\0");
+        let (broadcast_receive, broadcast, broadcast_seal) =
+            log(&root, b"bulle/1 broadcast receive key\0", b"bulle/1 broadcast\0");
+        Self {
+            root,
+            directory_receive,
+            directory,
+            directory_seal,
+            broadcast_receive,
+            broadcast,
+            broadcast_seal,
+        }
     }
 
     /// The key that seals what is deposited in an inbox.
@@ -58,6 +70,17 @@ impl BubbleKeys {
         expand(&from_root(&self.root), &[b"bulle/1 inbox\0", address.expose()], &mut seal.0);
         seal
     }
+}
+
+/// The keys of a log that all members read, and where it is.
+fn log(root: &[u8; 32], receive: &[u8], seal: &[u8]) -> (SigningKey, Address, SealKey) {
+    let mut seed = Zeroizing::new([0; 32]);
+    expand(&from_root(root), &[receive], &mut seed);
+    let receive = SigningKey::from_bytes(&seed);
+    let address = Address::of(Kind::Log, &ReceiveKey::of(&receive));
+    let mut key = SealKey([0; 32]);
+    expand(&from_root(root), &[seal], &mut key.0);
+    (receive, address, key)
 }
 
 /// The root is a pseudorandom key already.
@@ -119,6 +142,10 @@ mod tests {
         assert_eq!(public.as_slice(), vector("directory receive key, public"));
         assert_eq!(keys.directory.expose().as_slice(), vector("directory address"));
         assert_eq!(keys.directory_seal.expose().as_slice(), vector("directory seal key"));
+
+        assert_eq!(keys.broadcast_receive.to_bytes().as_slice(), vector("broadcast receive key, seed"));
+        assert_eq!(keys.broadcast.expose().as_slice(), vector("broadcast address"));
+        assert_eq!(keys.broadcast_seal.expose().as_slice(), vector("broadcast seal key"));
 
         let inbox = SigningKey::from_bytes(&vector("inbox receive key, seed").try_into().unwrap());
         assert_eq!(inbox.verifying_key().to_bytes().as_slice(), vector("inbox receive key, public"));

@@ -9,6 +9,7 @@ mod api;
 mod arrivals;
 mod backoff;
 mod box_channel;
+mod broadcast;
 mod channel;
 mod choice;
 mod client;
@@ -35,6 +36,7 @@ pub use api::{
 };
 pub use arrivals::{Arrivals, Run};
 pub use box_channel::{BoxChannel, BoxChannelEvent, THE_BOX};
+pub use broadcast::MAX_MEMBERS as MAX_BROADCAST_MEMBERS;
 pub use choice::{Choice, Way};
 pub use client::{Client, Config};
 pub use error::{CommandError, NewError};

@@ -58,6 +58,8 @@ pub(crate) enum Request {
     Publish,
     /// TURN credentials.
     Credentials,
+    /// A block for all.
+    Block,
     /// Something for a peer's inbox.
     Deposit(PeerId, Cargo),
 }

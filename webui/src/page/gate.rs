@@ -28,6 +28,7 @@ struct Form {
     way: RwSignal<Way>,
     link: NodeRef<html::Input>,
     name: NodeRef<html::Input>,
+    broadcast: NodeRef<html::Input>,
     link_error: RwSignal<Option<&'static str>>,
     name_error: RwSignal<Option<&'static str>>,
     /// An invitation for another address, to be asked about.
@@ -40,6 +41,7 @@ pub(super) fn gate(ui: Ui) -> impl IntoView {
         way: RwSignal::new(Way::Link),
         link: NodeRef::new(),
         name: NodeRef::new(),
+        broadcast: NodeRef::new(),
         link_error: RwSignal::new(None),
         name_error: RwSignal::new(None),
         elsewhere: RwSignal::new(None),
@@ -106,6 +108,7 @@ impl Form {
                 html::h2().attr("id", "gate-title").child(title),
                 move || by_link.get().then(|| self.link_field().into_any()),
                 self.name_field(),
+                move || (self.way.get() == Way::New).then(|| self.broadcast_field().into_any()),
                 move || self.elsewhere.get().map(|there| self.ask_elsewhere(there).into_any()),
                 self.join_button(),
                 move || self.other_way(by_link.get()),
@@ -156,6 +159,21 @@ impl Form {
             html::div().attr("id", "pseudonym-hint").child((
                 html::p().attr("class", "hint").child(text::PSEUDONYM_HINT),
                 complaint(self.name_error),
+            )),
+        ))
+    }
+
+    fn broadcast_field(self) -> impl IntoView {
+        html::div().attr("class", "choice").child((
+            html::input()
+                .node_ref(self.broadcast)
+                .attr("id", "broadcast")
+                .attr("data-testid", "broadcast")
+                .attr("type", "checkbox")
+                .attr("aria-describedby", "broadcast-hint"),
+            html::div().child((
+                html::label().attr("for", "broadcast").child(text::BROADCAST),
+                html::p().attr("id", "broadcast-hint").attr("class", "hint").child(text::BROADCAST_HINT),
             )),
         ))
     }
@@ -219,16 +237,12 @@ impl Form {
         ))
     }
 
-    /// A new bubble at once when there is a pseudonym already, otherwise after asking for one.
+    /// A new bubble, after asking what kind.
     fn start(self) {
         self.link_error.set(None);
         self.elsewhere.set(None);
         self.way.set(Way::New);
-        if value(self.name).trim().is_empty() {
-            parts::focus_soon("pseudonym");
-        } else {
-            self.submit();
-        }
+        parts::focus_soon(if value(self.name).trim().is_empty() { "pseudonym" } else { "broadcast" });
     }
 
     fn submit(self) {
@@ -252,7 +266,8 @@ impl Form {
             self.name_error.set(Some(text::join(client_core::NewError::PseudonymEmpty)));
             return parts::focus_soon("pseudonym");
         }
-        self.ui.join(&name, invite);
+        let broadcast = self.broadcast.get_untracked().is_some_and(|field: HtmlInputElement| field.checked());
+        self.ui.join(&name, invite, broadcast);
     }
 }
 

@@ -101,7 +101,7 @@ fn path(ui: Ui, peer: PeerId) -> impl IntoView {
     let drawn = move || match path.get() {
         Path::Direct => icon::DIRECT,
         Path::Relayed => icon::RELAYED,
-        Path::Mailbox => icon::BOX,
+        Path::Mailbox | Path::Broadcast => icon::BOX,
         Path::None => icon::CLOCK,
     };
     html::p()
@@ -112,6 +112,7 @@ fn path(ui: Ui, peer: PeerId) -> impl IntoView {
             Path::Direct => "direct",
             Path::Relayed => "relayed",
             Path::Mailbox => "mailbox",
+            Path::Broadcast => "broadcast",
             Path::None => "none",
         })
         .child((parts::picture(drawn, "icon small"), html::span().child(move || text::path(path.get()))))

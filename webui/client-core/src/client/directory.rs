@@ -6,6 +6,7 @@ use wire::{ClientFrame, Kind, Ttl};
 use super::Client;
 use crate::api::{Event, Notice, PeerId, UnixMillis};
 use crate::backoff::jitter;
+use crate::broadcast::Broadcast;
 use crate::directory::entry::{self, Draft};
 use crate::directory::{Change, PUBLISH_EVERY};
 use crate::envelope;
@@ -28,6 +29,7 @@ impl Client {
             since: self.publishing.since,
             published: wall,
             left,
+            cell: self.hub.broadcast.as_ref().map(Broadcast::key),
         };
         self.hub.own_entry = draft.sign(&self.hub.device, &self.hub.keys.directory);
         Ok(())

@@ -6,6 +6,7 @@ use wire::{ClientFrame, Kind, NodeFrame, Reason, ReceiveKey, Signature};
 
 use super::Client;
 use crate::api::{Event, LinkState, Notice, TurnServer, UnixMillis};
+use crate::broadcast::Broadcast;
 use crate::conversation::Source;
 use crate::envelope;
 use crate::hub::{Hub, Timer, Turn};
@@ -36,7 +37,13 @@ impl Client {
             }
             NodeFrame::Subscribed { req, next: _ } => match self.hub.link.answer(req) {
                 Some(Request::Inbox) => self.reading(now),
-                Some(Request::Directory | Request::Publish | Request::Credentials | Request::Deposit(..))
+                Some(
+                    Request::Directory
+                    | Request::Publish
+                    | Request::Credentials
+                    | Request::Block
+                    | Request::Deposit(..),
+                )
                 | None => {}
             },
             NodeFrame::Deposited { req } => {
@@ -47,7 +54,14 @@ impl Client {
                 }
             }
             NodeFrame::Appended { req, seq: _ } => {
-                let _ = self.hub.link.answer(req);
+                if self.hub.link.answer(req) == Some(Request::Block) {
+                    let sent = self.hub.broadcast.as_mut().and_then(Broadcast::handle_appended);
+                    if let Some((peer, cargo)) = sent {
+                        self.with_conversation(peer, |conversation, contact, hub| {
+                            conversation.handle_deposited(cargo, contact, hub, now);
+                        });
+                    }
+                }
             }
             NodeFrame::Deliver { address, seq, envelope } => {
                 if address == self.hub.inbox {
@@ -55,6 +69,21 @@ impl Client {
                     match envelope::open(&self.hub.inbox_seal, Kind::Queue, &address, envelope) {
                         Some(parcel) => self.parcel(&parcel, Source::Mailbox, None, now, wall),
                         None => self.hub.counters.envelopes += 1,
+                    }
+                } else if address == self.hub.keys.broadcast {
+                    self.publishing.next_block = self.publishing.next_block.max(seq.saturating_add(1));
+                    let key = &self.hub.keys.broadcast_seal;
+                    let parcel = match envelope::open(key, Kind::Log, &address, envelope) {
+                        Some(cell) => {
+                            self.hub.broadcast.as_mut().and_then(|broadcast| broadcast.handle_cell(&cell))
+                        }
+                        None => {
+                            self.hub.counters.envelopes += 1;
+                            None
+                        }
+                    };
+                    if let Some(parcel) = parcel {
+                        self.parcel(&parcel, Source::Mailbox, None, now, wall);
                     }
                 } else if address == self.hub.keys.directory {
                     self.publishing.next = self.publishing.next.max(seq.saturating_add(1));
@@ -95,6 +124,7 @@ impl Client {
     pub(super) fn link_lost(&mut self, now: Instant) {
         self.hub.waiting.clear();
         self.hub.arrivals.handle_lost();
+        self.hub.broadcast.iter_mut().for_each(Broadcast::handle_lost);
         self.hub.deadlines.remove(&Timer::Arrivals);
         if matches!(self.hub.turn, Turn::Asked) {
             self.hub.turn = Turn::Unknown;
@@ -122,7 +152,7 @@ impl Client {
             if self.publishing.next > 0 {
                 self.hub.notice(Notice::NodeRestarted);
             }
-            self.publishing.next = 0;
+            (self.publishing.next, self.publishing.next_block) = (0, 0);
             self.hub.turn = Turn::Unknown;
             for peer in self.directory.ids() {
                 self.with_conversation(peer, |conversation, _, hub| conversation.handle_node_lost(hub, now));
@@ -131,20 +161,27 @@ impl Client {
         self.hub.keep_credentials(now);
         self.subscribe(Request::Inbox, &session, now);
         self.subscribe(Request::Directory, &session, now);
-        if lost || self.hub.deadlines.get(&Timer::Publish).is_none_or(|at| at <= now) {
+        // Who has messages for us there sends them again when we are seen to be back.
+        let back = lost || self.hub.broadcast.is_some();
+        if back || self.hub.deadlines.get(&Timer::Publish).is_none_or(|at| at <= now) {
             self.publish(now, wall);
         }
     }
 
     fn subscribe(&mut self, request: Request, session: &Session, now: Instant) {
-        let (kind, from) = match request {
-            Request::Directory => (Kind::Log, self.publishing.next),
-            Request::Inbox | Request::Publish | Request::Credentials | Request::Deposit(..) => {
-                (Kind::Queue, 0)
+        let keys = &self.hub.keys;
+        let (kind, key, from) = match request {
+            Request::Directory => (Kind::Log, &keys.directory_receive, self.publishing.next),
+            Request::Inbox if self.hub.broadcast.is_some() => {
+                (Kind::Log, &keys.broadcast_receive, self.publishing.next_block)
             }
+            Request::Inbox
+            | Request::Publish
+            | Request::Credentials
+            | Request::Block
+            | Request::Deposit(..) => (Kind::Queue, &self.hub.inbox_key, 0),
         };
         let req = self.hub.link.request(request, now);
-        let key = if kind == Kind::Log { &self.hub.keys.directory_receive } else { &self.hub.inbox_key };
         let signature = Signature::subscribe(key, kind, &session.challenge);
         let key = ReceiveKey::of(key);
         self.hub.send(&ClientFrame::Subscribe { req, kind, key, signature, from });
@@ -153,6 +190,9 @@ impl Client {
     /// The inbox is being read: everything may go.
     fn reading(&mut self, now: Instant) {
         self.hub.link.handle_reading();
+        if let Some(broadcast) = &mut self.hub.broadcast {
+            broadcast.handle_reading(now, &mut self.hub.rng);
+        }
         self.hub.link_told = true;
         self.hub.tell(Event::Link(LinkState::Up));
         self.drive_all(now);
@@ -179,10 +219,12 @@ impl Client {
 
     fn refused(&mut self, request: Request, reason: Reason, retry: Duration, now: Instant) {
         let retry_s = u32::try_from(retry.as_secs()).unwrap_or(u32::MAX);
-        if matches!(reason, Reason::NodeFull | Reason::TooFast) {
+        // Too many members for one log, or a node that has no room: to the person it is the same.
+        let crowded = request == Request::Block && reason == Reason::MailboxFull;
+        if crowded || matches!(reason, Reason::NodeFull | Reason::TooFast) {
             // Said once for a pause, however many deposits it meets.
             if self.hub.link.hold_until() <= now {
-                let full = reason == Reason::NodeFull;
+                let full = reason != Reason::TooFast;
                 self.hub.notice(if full {
                     Notice::NodeFull { retry_s }
                 } else {
@@ -198,6 +240,8 @@ impl Client {
                 self.act(todo, now);
             }
             Request::Publish => self.hub.deadlines.set(Timer::Publish, now + retry),
+            // The next block goes when it is time, whatever became of this one.
+            Request::Block => self.hub.broadcast.iter_mut().for_each(Broadcast::handle_refused),
             Request::Credentials => {
                 if reason == Reason::NoTurn {
                     self.hub.turn = Turn::Absent;

@@ -30,8 +30,12 @@ struct Member {
 
 impl Fixture {
     fn new() -> Self {
-        let config =
-            Config { pseudonym: "Ana".into(), secret: BubbleSecret::from_random([1; 32]), rtc: false };
+        let config = Config {
+            pseudonym: "Ana".into(),
+            secret: BubbleSecret::from_random([1; 32]),
+            rtc: false,
+            broadcast: false,
+        };
         let now = Instant::from_millis(1);
         let client = Client::new(&config, [2; 32], now, WALL).unwrap();
         let mut fixture = Self { client, now, rng: ChaCha20Rng::from_seed([3; 32]) };
@@ -105,6 +109,7 @@ impl Fixture {
             since: WALL,
             published: WALL,
             left: false,
+            cell: None,
         };
         let entry = draft.sign(&device, &self.client.hub.keys.directory);
         Member { device, entry }
@@ -241,8 +246,12 @@ fn a_client_shows_what_it_was_given_in_its_next_session_and_says_when_it_leaves(
 
 #[test]
 fn a_pseudonym_that_misleads_makes_no_client() {
-    let config =
-        Config { pseudonym: "a\u{202e}b".into(), secret: BubbleSecret::from_random([1; 32]), rtc: false };
+    let config = Config {
+        pseudonym: "a\u{202e}b".into(),
+        secret: BubbleSecret::from_random([1; 32]),
+        rtc: false,
+        broadcast: false,
+    };
     let refused = Client::new(&config, [2; 32], Instant::ZERO, WALL);
     assert_eq!(refused.err(), Some(NewError::PseudonymCharacter));
 }

@@ -42,10 +42,16 @@ impl Conversation {
 
     /// Whether a deposit to this peer may be made now; remembers to come back when it may soon.
     fn may_deposit(&self, contact: &Contact, hub: &mut Hub, now: Instant) -> bool {
-        if contact.left || !hub.link.is_up() || self.hold_until > now || hub.link.hold_until() > now {
+        let unknown = hub.broadcast.is_some() && contact.cell.is_none();
+        if contact.left
+            || unknown
+            || !hub.link.is_up()
+            || self.hold_until > now
+            || hub.link.hold_until() > now
+        {
             return false;
         }
-        if !hub.link.has_slot() {
+        if !hub.has_slot() {
             hub.wait_for_slot(contact.id);
             return false;
         }
@@ -71,8 +77,7 @@ impl Conversation {
         let rest = self.receipts.split_off(self.receipts.len().min(MAX_RECEIPT));
         self.receipts_asked = core::mem::replace(&mut self.receipts, rest);
         let Some(parcel) = self.receipt_parcel(&self.receipts_asked.clone(), hub) else { return };
-        let to = (contact.inbox, &contact.seal);
-        hub.deposit((contact.id, Cargo::Receipts), to, RECEIPT_TTL, &parcel, now);
+        hub.deposit(contact, Cargo::Receipts, RECEIPT_TTL, &parcel, now);
     }
 
     /// When receipts go into an envelope, unless some are on their way already.
@@ -103,8 +108,7 @@ impl Conversation {
             let Ok((group, _, message)) = self.seal(&Body::Signal(body).encode(None), hub) else { return };
             let parcel = self.parcel(None, group, &message, hub);
             if by_mailbox {
-                let to = (contact.inbox, &contact.seal);
-                hub.deposit((contact.id, Cargo::Signals), to, Ttl::Brief, &parcel, now);
+                hub.deposit(contact, Cargo::Signals, Ttl::Brief, &parcel, now);
             } else {
                 hub.send_channel(contact.id, &ChannelFrame::Parcel(&parcel));
             }
@@ -133,9 +137,8 @@ impl Conversation {
             let Some(parcel) = self.text_parcel(delivery, contact, hub) else { continue };
             let Some(item) = self.outbox.get(delivery) else { continue };
             item.deposit = Deposit::Asked;
-            hub.link.attend(now);
-            let to = (contact.inbox, &contact.seal);
-            hub.deposit((contact.id, Cargo::Text(delivery)), to, Ttl::Long, &parcel, now);
+            hub.attend(now);
+            hub.deposit(contact, Cargo::Text(delivery), Ttl::Long, &parcel, now);
         }
     }
 

@@ -4,6 +4,7 @@ use minicbor::{Decode, Encode};
 use wire::Address;
 
 use crate::api::{Text, UnixMillis};
+use crate::broadcast::cell::CellKey;
 use crate::group::suite::{Device, DeviceKey, PeerPackage};
 use crate::parcel::{self, ParcelError, VERSION};
 
@@ -33,6 +34,8 @@ struct Body {
     published: u64,
     #[n(9)]
     left: bool,
+    #[n(10)]
+    cell: Option<CellKey>,
 }
 
 /// The signed part and the signature.
@@ -61,6 +64,8 @@ pub(crate) struct Entry {
     pub(crate) since: UnixMillis,
     pub(crate) published: UnixMillis,
     pub(crate) left: bool,
+    /// By what cells are sealed for it, where the bubble broadcasts.
+    pub(crate) cell: Option<CellKey>,
 }
 
 /// What goes into an own entry beside the keys.
@@ -73,6 +78,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) since: UnixMillis,
     pub(crate) published: UnixMillis,
     pub(crate) left: bool,
+    pub(crate) cell: Option<CellKey>,
 }
 
 impl Draft<'_> {
@@ -89,6 +95,7 @@ impl Draft<'_> {
             since: self.since.0,
             published: self.published.0,
             left: self.left,
+            cell: self.cell,
         });
         sign_raw(&body, device, directory)
     }
@@ -128,6 +135,7 @@ pub(crate) fn verify(bytes: &[u8], directory: &Address) -> Result<Entry, ParcelE
         inbox: body.inbox,
         package,
         rtc: body.rtc,
+        cell: body.cell,
         since: UnixMillis(body.since),
         published: UnixMillis(body.published),
         left: body.left,
@@ -164,6 +172,7 @@ mod tests {
             since: UnixMillis(1),
             published: UnixMillis(2),
             left: false,
+            cell: None,
         }
     }
 

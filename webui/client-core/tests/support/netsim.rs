@@ -100,6 +100,10 @@ pub(crate) struct World {
     pub(crate) rng: ChaCha20Rng,
     pub(crate) phones: Vec<Phone>,
     pub(crate) secret: BubbleSecret,
+    /// Whether those who join do so by an invitation to a bubble that broadcasts.
+    pub(crate) broadcast: bool,
+    /// What each phone gave to the node: when, which kind of frame, how long.
+    pub(crate) gave: Vec<Vec<(Instant, u8, usize)>>,
     pub(crate) node: Mailbox<Vec<u8>, ChaCha20Rng>,
     node_config: mailbox::Config,
     blocks: usize,
@@ -144,6 +148,8 @@ impl World {
             rng,
             phones: Vec::new(),
             secret: BubbleSecret::from_random(secret),
+            broadcast: false,
+            gave: Vec::new(),
             node,
             node_config,
             blocks,
@@ -171,7 +177,7 @@ impl World {
     pub(crate) fn join_with(&mut self, name: &str, rtc: bool, secret: BubbleSecret, skew: i64) -> usize {
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);
-        let config = Config { pseudonym: name.into(), secret, rtc };
+        let config = Config { pseudonym: name.into(), secret, rtc, broadcast: self.broadcast };
         let client = Client::new(&config, seed, self.now, self.wall_of(skew)).unwrap();
         self.phones.push(Phone {
             name: name.to_owned(),
@@ -188,6 +194,7 @@ impl World {
             last_to_phone: Instant::ZERO,
         });
         self.said.push(Vec::new());
+        self.gave.push(Vec::new());
         let phone = self.phones.len() - 1;
         self.drain(phone);
         phone

@@ -245,6 +245,8 @@ impl World {
             if let Some(transmit) = self.phones[phone].client.poll_transmit() {
                 match transmit {
                     Transmit::Node(bytes) => {
+                        // An array of a kind and its fields (RFC 8949): the kind is its second byte.
+                        self.gave[phone].push((self.now, bytes[1], bytes.len()));
                         let carrier = self.phones[phone].carrier;
                         let at = (self.now + self.random_delay()).max(self.phones[phone].last_to_node);
                         self.phones[phone].last_to_node = at;
