@@ -48,6 +48,21 @@ pub fn broadcast(data: &[u8]) {
     crate::broadcast::fuzz(data);
 }
 
+/// A file that is a keyring is written as it was read and opens for nobody who has nothing; so is a key as text.
+pub fn keyring(data: &[u8]) {
+    use crate::keyring::{KeyText, Keyring, MAX_FACTORS, Material};
+    if let Ok(keyring) = Keyring::decode(data) {
+        assert_eq!(keyring.encode(), data);
+        assert!(keyring.factors().len() <= MAX_FACTORS && keyring.needed() > 0);
+        let nothing = keyring.factors().iter().map(|factor| (factor.number, Material::new([0; 32])));
+        assert!(keyring.open(&nothing.collect::<Vec<_>>()).is_err());
+        assert!(keyring.open(&[]).is_err());
+    }
+    if let Some(key) = core::str::from_utf8(data).ok().and_then(|text| KeyText::parse(text).ok()) {
+        assert_eq!(KeyText::parse(&key.to_text()), Ok(key));
+    }
+}
+
 /// An entry that nobody signed is refused; a signed one is decoded or refused.
 pub fn directory_entry(data: &[u8]) {
     let signer = Device::new(&[4; 32]);
@@ -184,12 +199,13 @@ mod tests {
     /// Every file of the corpus, and every prefix of a few.
     #[test]
     fn the_corpus_holds() {
-        let targets: [(&str, Body); 5] = [
+        let targets: [(&str, Body); 6] = [
             ("client_envelope", super::envelope),
             ("client_directory_entry", super::directory_entry),
             ("client_node_frames", super::node_frames),
             ("client_box_channel", super::box_channel),
             ("client_broadcast", super::broadcast),
+            ("client_keyring", super::keyring),
         ];
         for (target, body) in targets {
             let folder = format!("{}/../../ci/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
@@ -213,6 +229,7 @@ mod tests {
             super::envelope(&data);
             super::directory_entry(&data);
             super::broadcast(&data);
+            super::keyring(&data);
             if round % 20 == 0 {
                 // Short operations that begin with a session, so that most of them mean something.
                 let mut script = vec![9, 0, 1, 0, 1, 0, 1, 7, 2, 0, 1, 1];

@@ -22,6 +22,7 @@ pub mod fuzzing;
 mod group;
 mod hub;
 mod inbox;
+pub mod keyring;
 mod keys;
 mod link;
 mod outbox;
