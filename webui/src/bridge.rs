@@ -112,6 +112,19 @@ pub enum ToPage {
     /// The worker panicked; it will not answer any more.
     #[n(7)]
     Stopped,
+    /// The number to compare with a peer's.
+    #[n(8)]
+    Safety {
+        /// Of the conversation with whom.
+        #[n(0)]
+        peer: PeerId,
+        /// Twelve groups of five digits.
+        #[n(1)]
+        number: Text,
+        /// The same as a QR code.
+        #[n(2)]
+        code: Option<Picture>,
+    },
 }
 
 /// What an invitation says, on its way between page and worker.
@@ -197,6 +210,7 @@ mod tests {
             ToPage::Channel { peer: PeerId(1), bytes: vec![1, 2, 3] },
             ToPage::NotSent { peer: PeerId(1), text: "x".into(), why: CommandError::OutboxFull },
             ToPage::Unsent { count: 2 },
+            ToPage::Safety { peer: PeerId(1), number: "12345".into(), code: None },
             ToPage::Stopped,
         ] {
             assert_eq!(decode(&encode(&message)), Some(message));

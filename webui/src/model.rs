@@ -64,6 +64,19 @@ pub struct Peer {
     pub cut: bool,
     /// What was being written when the conversation was left.
     pub draft: Text,
+    /// Whether the person has found their safety number to be the same.
+    pub verified: bool,
+}
+
+/// The number that two persons compare, while it is on the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Safety {
+    /// Of the conversation with whom.
+    pub peer: PeerId,
+    /// Twelve groups of five digits.
+    pub number: Text,
+    /// The same as a QR code.
+    pub code: Option<Picture>,
 }
 
 /// One message.
@@ -111,6 +124,8 @@ pub struct Model {
     pub peers: BTreeMap<PeerId, Peer>,
     /// The conversation on the screen.
     pub open: Option<PeerId>,
+    /// The safety number on the screen.
+    pub safety: Option<Safety>,
     /// Whether the page is hidden behind another, so that nothing on it is read.
     pub hidden: bool,
     /// How our messages fare.
@@ -151,6 +166,10 @@ impl Model {
             }
             ToPage::Unsent { count } => self.unsent = count,
             ToPage::Stopped => self.stopped = true,
+            ToPage::Safety { peer, number, code } if self.open == Some(peer) => {
+                self.safety = Some(Safety { peer, number, code });
+            }
+            ToPage::Safety { .. } => {}
             ToPage::Channel { .. } => {}
         }
     }
@@ -190,7 +209,14 @@ impl Model {
                 }
             }
             Event::Notice(notice) => self.tell(Tell::Notice(notice)),
-            Event::OpenChannel { .. }
+            Event::Verified { peer, verified } => {
+                if let Some(known) = self.peers.get_mut(&peer) {
+                    known.verified = verified;
+                }
+                self.safety = None;
+            }
+            Event::Safety { .. }
+            | Event::OpenChannel { .. }
             | Event::RemoteSignal { .. }
             | Event::CloseChannel { .. }
             | Event::TurnRenewed(_) => {}
@@ -219,6 +245,7 @@ impl Model {
     pub fn open(&mut self, peer: PeerId) {
         if self.peers.contains_key(&peer) {
             self.open = Some(peer);
+            self.safety = None;
             self.read();
         }
     }
@@ -226,6 +253,7 @@ impl Model {
     /// Takes the conversation off the screen.
     pub fn close(&mut self) {
         self.open = None;
+        self.safety = None;
         self.forget_strangers();
     }
 
@@ -247,7 +275,11 @@ impl Model {
     fn forget_strangers(&mut self) {
         let open = self.open;
         self.peers.retain(|id, peer| {
-            peer.here || !peer.messages.is_empty() || !peer.draft.is_empty() || open == Some(*id)
+            peer.here
+                || peer.verified
+                || !peer.messages.is_empty()
+                || !peer.draft.is_empty()
+                || open == Some(*id)
         });
     }
 

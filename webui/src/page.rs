@@ -138,7 +138,11 @@ impl Ui {
                 self.model.update(|model| model.apply(message));
                 self.put_back(peer, &text);
             }
-            ToPage::Joined { .. } | ToPage::NotJoined { .. } | ToPage::Event(_) | ToPage::Unsent { .. } => {
+            ToPage::Joined { .. }
+            | ToPage::NotJoined { .. }
+            | ToPage::Event(_)
+            | ToPage::Unsent { .. }
+            | ToPage::Safety { .. } => {
                 self.model.update(|model| model.apply(message));
             }
         }

@@ -103,6 +103,19 @@ mod talk {
     pub const THEIRS: &str = "They wrote:";
     pub const TOO_LONG: &str = "This is too long for one message. Split it.";
 
+    pub const VERIFY: &str = "Compare safety numbers";
+    pub const VERIFIED: &str = "Verified";
+    pub const SAFETY: &str = "Safety number";
+    pub const SAFETY_QR: &str = "The safety number as a QR code";
+    pub const SAME: &str = "It is the same";
+    pub const DIFFERENT: &str = "It differs";
+
+    pub fn safety(name: &str) -> String {
+        format!(
+            "Look at this number together with {name}, on both screens, or read it to each other over another line. If it is the same, nobody stands between your devices."
+        )
+    }
+
     pub fn first(name: &str) -> String {
         format!("What you and {name} write is encrypted between your two devices. The box cannot read it.")
     }
@@ -209,6 +222,11 @@ pub fn notice(notice: Notice, name: &str) -> String {
         }
         Notice::Missing { count: 1, .. } => format!("A message of {name} is missing and will not come."),
         Notice::Missing { count, .. } => format!("{count} messages of {name} are missing and will not come."),
+        Notice::OtherDevice { .. } => {
+            format!(
+                "Somebody here is called {name}, as a person whom you verified, but it is another device. Compare safety numbers before you trust it."
+            )
+        }
         Notice::DirectoryFull => "There are more people here than can be shown.".to_owned(),
         Notice::OtherVersion => {
             "Somebody here uses another version of Bulle, which this one cannot talk to. Reload both pages."

@@ -117,7 +117,11 @@ impl Driver {
                 let Some(client) = &mut self.client else { return };
                 let written = match &command {
                     Command::Send { peer, text } => Some((*peer, text.clone())),
-                    Command::Open { .. } | Command::NetworkChanged | Command::Leave => None,
+                    Command::Open { .. }
+                    | Command::NetworkChanged
+                    | Command::Leave
+                    | Command::ShowSafety { .. }
+                    | Command::Verify { .. } => None,
                 };
                 if let (Err(why), Some((peer, text))) = (client.handle_command(command, now, wall), written) {
                     self.tell(&ToPage::NotSent { peer, text, why });
@@ -263,7 +267,12 @@ impl Driver {
                 if event == Event::Link(LinkState::Reconnect) {
                     self.connect();
                 }
-                self.tell(&ToPage::Event(event));
+                if let Event::Safety { peer, number } = event {
+                    let code = qr::picture(number.expose());
+                    self.tell(&ToPage::Safety { peer, number, code });
+                } else {
+                    self.tell(&ToPage::Event(event));
+                }
                 continue;
             }
             // What is not taken out waits in the client, which knows how much it may keep.

@@ -10,6 +10,7 @@ import * as pages from './pages.mjs';
 import * as check from './check.mjs';
 import * as broadcast from './broadcast.mjs';
 import * as claim from './claim.mjs';
+import * as safety from './safety.mjs';
 import * as sealed from './sealed.mjs';
 import * as native from './native.mjs';
 import * as blind from './blind.mjs';
@@ -38,6 +39,7 @@ export const scenarios = {
   'moves-to-cable-firefox': moves.movesToCableFirefox,
   'box-restarted-thrice': faults.boxRestartedThrice,
   broadcast: broadcast.broadcast,
+  'safety-number': safety.safety,
   'ten-phones': crowd.tenPhones,
   pages: pages.pages,
   'test-phone': check.testPhone,

@@ -101,6 +101,16 @@ export const pages = {
       await look(ada, 'conversation');
       await look(grace, 'conversation-arabic');
     });
+    await t.step('the safety number, and by keyboard', async () => {
+      await tabTo(ada, 'verify');
+      await ada.page.keyboard.press('Enter');
+      await ada.shown('[data-testid="safety-number"]');
+      await look(ada, 'safety');
+      await tabTo(ada, 'safety-same');
+      await ada.page.keyboard.press('Enter');
+      await ada.shown('[data-testid="verified"]');
+      await look(ada, 'conversation-verified');
+    });
     await t.step('the box is gone', async () => {
       await t.net.unplug('box');
       await t.net.unplug('p2');

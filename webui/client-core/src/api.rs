@@ -125,6 +125,23 @@ pub enum Command {
     /// Say goodbye to the others, as far as there is a link; nothing may be sent afterwards.
     #[n(3)]
     Leave,
+    /// Show the number by which two persons see that nobody stands between them; an [`Event::Safety`] follows.
+    #[n(4)]
+    ShowSafety {
+        /// With whom.
+        #[n(0)]
+        peer: PeerId,
+    },
+    /// The person has compared that number; an [`Event::Verified`] follows.
+    #[n(5)]
+    Verify {
+        /// With whom.
+        #[n(0)]
+        peer: PeerId,
+        /// Whether it is the same on both sides.
+        #[n(1)]
+        same: bool,
+    },
 }
 
 /// What the carrier of the session (a WebSocket) does.
@@ -414,6 +431,26 @@ pub enum Event {
     /// Something that a person or an operator should know.
     #[n(10)]
     Notice(#[n(0)] Notice),
+    /// The number to compare with a peer's, as [`Command::ShowSafety`] asked.
+    #[n(11)]
+    Safety {
+        /// Of the conversation with whom.
+        #[n(0)]
+        peer: PeerId,
+        /// Twelve groups of five digits.
+        #[n(1)]
+        number: Text,
+    },
+    /// Whether the person has compared the number with this peer's, and found it the same.
+    #[n(12)]
+    Verified {
+        /// Whose device.
+        #[n(0)]
+        peer: PeerId,
+        /// Whether it is theirs.
+        #[n(1)]
+        verified: bool,
+    },
 }
 
 /// What a person or an operator should know. Nothing was lost unless it says so.
@@ -486,6 +523,13 @@ pub enum Notice {
     /// The box there is not the one that the invitation names; no data channel is opened to it.
     #[n(11)]
     OtherBox,
+    /// Somebody has the name of a person whose device was verified, on another device.
+    #[n(12)]
+    OtherDevice {
+        /// Who is not verified.
+        #[n(0)]
+        peer: PeerId,
+    },
 }
 
 /// What the driver must put on its way.

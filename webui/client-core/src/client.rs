@@ -26,6 +26,7 @@ use crate::hub::{Counters, Hub, Timer, Turn};
 use crate::keys::BubbleKeys;
 use crate::link::{Do, Link};
 use crate::parcel::ChannelFrame;
+use crate::safety;
 
 /// What a client is made from.
 #[derive(Clone, Debug)]
@@ -143,6 +144,8 @@ impl Client {
         match command {
             Command::Send { peer, text } => self.send(peer, &text, now, wall)?,
             Command::Open { peer } => self.open(peer, now)?,
+            Command::ShowSafety { peer } => self.show_safety(peer)?,
+            Command::Verify { peer, same } => self.verify(peer, same)?,
             Command::NetworkChanged => self.network_changed(now),
             Command::Leave => self.leave(now, wall),
         }
@@ -274,6 +277,20 @@ impl Client {
         conversation.channel.want(now);
         conversation.tell_path(contact, &mut self.hub);
         conversation.drive(contact, &mut self.hub, now);
+        Ok(())
+    }
+
+    fn show_safety(&mut self, id: PeerId) -> Result<(), CommandError> {
+        let Peer { contact, .. } = self.directory.get(id).ok_or(CommandError::UnknownPeer)?;
+        let number = safety::number(&self.hub.device.key(), &contact.device);
+        self.hub.tell(Event::Safety { peer: id, number });
+        Ok(())
+    }
+
+    fn verify(&mut self, id: PeerId, same: bool) -> Result<(), CommandError> {
+        let Peer { contact, .. } = self.directory.get(id).ok_or(CommandError::UnknownPeer)?;
+        contact.verified = same;
+        self.hub.tell(Event::Verified { peer: id, verified: same });
         Ok(())
     }
 

@@ -40,6 +40,8 @@ pub(crate) struct Contact {
     pub(crate) present: bool,
     /// Whether they said goodbye: this device will never be back.
     pub(crate) left: bool,
+    /// Whether the person has compared the safety number with them, and found it the same.
+    pub(crate) verified: bool,
     pub(crate) expires: Instant,
 }
 
@@ -141,7 +143,9 @@ impl Directory {
         }
         let mut evicted = None;
         if self.peers.len() >= MAX_PEERS {
-            let gone = self.peers.values().find(|peer| !peer.contact.present && peer.conversation.is_none());
+            let is_stranger =
+                |peer: &&Peer| !peer.contact.present && !peer.contact.verified && peer.conversation.is_none();
+            let gone = self.peers.values().find(is_stranger);
             let Some(gone) = gone.map(|peer| (peer.contact.id, peer.contact.device)) else {
                 return (Change::Full, None);
             };
@@ -165,6 +169,7 @@ impl Directory {
             published: entry.published,
             present: true,
             left: false,
+            verified: false,
             expires,
         };
         self.peers.insert(id, Peer { contact, conversation: None });

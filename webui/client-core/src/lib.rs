@@ -29,6 +29,7 @@ mod outbox;
 mod parcel;
 mod pseudonym;
 mod requests;
+mod safety;
 
 pub use api::{
     ChannelEvent, Command, DeliveryState, Event, FailReason, LinkEvent, LinkState, MAX_CANDIDATE,

@@ -391,3 +391,27 @@ fn ten_phones_see_nine_others_and_a_ring_of_messages_arrives() {
     world.run_until(s(10), "delivered", World::all_delivered);
     world.assert_all_arrived_once_and_in_order();
 }
+
+#[test]
+fn both_see_the_same_safety_number_and_a_namesake_is_told_from_who_was_verified() {
+    let (mut world, ana, ben) = pair(21, false);
+    let (of_ben, of_ana) = (world.peer(ana, ben), world.peer(ben, ana));
+    world.command(ana, Command::ShowSafety { peer: of_ben }).unwrap();
+    world.command(ben, Command::ShowSafety { peer: of_ana }).unwrap();
+    let number = world.phones[ana].seen.safety[&of_ben].clone();
+    assert_eq!(world.phones[ben].seen.safety[&of_ana], number);
+    world.command(ana, Command::Verify { peer: of_ben, same: true }).unwrap();
+    assert!(world.phones[ana].seen.verified[&of_ben]);
+
+    let other = world.join("ben", false);
+    world.run_until(s(30), "the namesake is seen", |world| world.knows(ana, other));
+    let namesake = world.peer(ana, other);
+    assert!(world.phones[ana].seen.notices.contains(&Notice::OtherDevice { peer: namesake }));
+    assert!(world.phones[ben].seen.notices.is_empty(), "who verified nobody is not bothered");
+    world.command(ana, Command::ShowSafety { peer: namesake }).unwrap();
+    assert_ne!(world.phones[ana].seen.safety[&namesake], number);
+    let nobody = world.command(ana, Command::ShowSafety { peer: client_core::PeerId(99) });
+    assert_eq!(nobody, Err(CommandError::UnknownPeer));
+    world.command(ana, Command::Verify { peer: of_ben, same: false }).unwrap();
+    assert!(!world.phones[ana].seen.verified[&of_ben]);
+}

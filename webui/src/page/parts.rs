@@ -8,6 +8,7 @@ use web_sys::HtmlElement;
 
 use super::Ui;
 use crate::model::{Model, Tell};
+use crate::qr::Picture;
 use crate::text;
 
 pub(super) mod icon {
@@ -23,6 +24,7 @@ pub(super) mod icon {
     pub(in crate::page) const DIRECT: &str = "M4 12h16M8 8l-4 4 4 4M16 8l4 4-4 4";
     pub(in crate::page) const RELAYED: &str = "M2 12h6M16 12h6M8 8h8v8H8z";
     pub(in crate::page) const DOWN: &str = "M12 5v14M6 13l6 6 6-6";
+    pub(in crate::page) const SHIELD: &str = "M12 3l7 3v5c0 5-3 8-7 10-4-2-7-5-7-10V6zM9 12l2 2 4-4";
     pub(in crate::page) const COPY: &str = "M9 9h11v11H9zM5 15H4V4h11v1";
 }
 
@@ -56,6 +58,18 @@ pub(super) fn logo(class: &'static str) -> impl IntoView {
         svg::path().attr("class", "logo-shine").attr("d", "M15 34a14 14 0 0 1 12-13"),
         circle("logo-small", "52", "13", "7"),
     ))
+}
+
+/// A QR code; `label` says what it is of.
+pub(super) fn draw(code: Picture, label: &'static str) -> AnyView {
+    svg::svg()
+        .attr("class", "qr")
+        .attr("role", "img")
+        .attr("aria-label", label)
+        .attr("shape-rendering", "crispEdges")
+        .attr("viewBox", format!("0 0 {0} {0}", code.side))
+        .child(svg::path().attr("d", code.path))
+        .into_any()
 }
 
 /// The first letter of a name on a colour; the colour is the number's, since two may have one name.
@@ -116,6 +130,7 @@ fn about(notice: client_core::Notice) -> Option<PeerId> {
         Notice::PeerMailboxFull { peer, .. }
         | Notice::Impersonation { peer }
         | Notice::Unreadable { peer }
+        | Notice::OtherDevice { peer }
         | Notice::Missing { peer, .. } => Some(peer),
         Notice::NodeFull { .. }
         | Notice::TooFast { .. }

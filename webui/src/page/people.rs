@@ -2,14 +2,13 @@
 
 use client_core::PeerId;
 use leptos::prelude::*;
-use leptos::{ev, html, svg};
+use leptos::{ev, html};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::HtmlInputElement;
 
 use super::Ui;
 use super::parts::{self, icon, name_of};
 use crate::model::{Link, Model};
-use crate::qr::Picture;
 use crate::text;
 
 pub(super) fn pane(ui: Ui, open: Memo<Option<PeerId>>) -> impl IntoView {
@@ -179,7 +178,7 @@ fn invitation_card(ui: Ui, inviting: RwSignal<bool>) -> impl IntoView {
             },
         )),
         html::p().attr("class", "soft").child(text::INVITE_TEXT),
-        code.map(draw),
+        code.map(|code| parts::draw(code, text::QR)),
         html::div().child((
             html::label().attr("for", "invite-link").child(text::INVITE_LINK),
             html::div().attr("class", "copy").child((
@@ -200,17 +199,6 @@ fn invitation_card(ui: Ui, inviting: RwSignal<bool>) -> impl IntoView {
             html::p().attr("class", "hint").attr("role", "status").child(move || copied.get()),
         )),
     ))
-}
-
-fn draw(code: Picture) -> AnyView {
-    svg::svg()
-        .attr("class", "qr")
-        .attr("role", "img")
-        .attr("aria-label", text::QR)
-        .attr("shape-rendering", "crispEdges")
-        .attr("viewBox", format!("0 0 {0} {0}", code.side))
-        .child(svg::path().attr("d", code.path))
-        .into_any()
 }
 
 fn select(field: NodeRef<html::Input>) {

@@ -53,6 +53,9 @@ pub(super) fn pane(ui: Ui, open: Memo<Option<PeerId>>) -> impl IntoView {
 fn conversation(ui: Ui, peer: PeerId) -> impl IntoView {
     let name = Memo::new(move |_| ui.model.with(|model| name_of(model, peer)));
     let end = End::new();
+    let verified =
+        Memo::new(move |_| ui.model.with(|model| model.peer(peer).is_some_and(|known| known.verified)));
+    let shown = Memo::new(move |_| ui.model.with(|model| model.safety.is_some()));
     html::section()
         .attr("class", "pane talk")
         .attr("data-testid", "conversation")
@@ -76,11 +79,30 @@ fn conversation(ui: Ui, peer: PeerId) -> impl IntoView {
                     html::h2()
                         .attr("id", "talk-title")
                         .attr("tabindex", "-1")
-                        .child(html::bdi().child(move || name.get())),
+                        .child((html::bdi().child(move || name.get()), move || {
+                            verified.get().then(verified_mark)
+                        })),
                     path(ui, peer),
                 )),
+                html::button()
+                    .attr("type", "button")
+                    .attr("id", "verify")
+                    .attr("class", "plain round")
+                    .attr("data-testid", "verify")
+                    .attr("aria-label", text::VERIFY)
+                    .attr("aria-expanded", move || shown.get().to_string())
+                    .on(ev::click, move |_| {
+                        if shown.get_untracked() {
+                            ui.model.update(|model| model.safety = None);
+                        } else {
+                            ui.command(Command::ShowSafety { peer });
+                            parts::focus_soon("safety-title");
+                        }
+                    })
+                    .child(icon(icon::SHIELD)),
             )),
             parts::notices(ui),
+            move || shown.get().then(|| safety(ui, peer, name).into_any()),
             log(ui, peer, name, end),
             html::div().attr("class", "latest").child(move || {
                 (!end.at_end.get()).then(|| {
@@ -93,6 +115,51 @@ fn conversation(ui: Ui, peer: PeerId) -> impl IntoView {
             }),
             composer(ui, peer, end),
         ))
+}
+
+fn verified_mark() -> AnyView {
+    html::span()
+        .attr("class", "verified")
+        .attr("data-testid", "verified")
+        .child((parts::picture(|| icon::SHIELD, "icon small"), html::span().child(text::VERIFIED)))
+        .into_any()
+}
+
+/// The number to compare, with what the person found.
+fn safety(ui: Ui, peer: PeerId, name: Memo<String>) -> impl IntoView {
+    let (number, code) = ui.model.with_untracked(|model| {
+        let shown = model.safety.as_ref();
+        let number = shown.map(|safety| safety.number.expose().to_owned()).unwrap_or_default();
+        (number, shown.and_then(|safety| safety.code.clone()))
+    });
+    let found = move |same| {
+        ui.command(Command::Verify { peer, same });
+        parts::focus_soon("verify");
+    };
+    parts::focus_soon("safety-title");
+    html::section().attr("class", "card safety").attr("aria-labelledby", "safety-title").child((
+        html::h2().attr("id", "safety-title").attr("tabindex", "-1").child(text::SAFETY),
+        html::p().attr("class", "soft").child(move || text::safety(&name.get())),
+        html::p()
+            .attr("class", "digits")
+            .attr("dir", "ltr")
+            .attr("data-testid", "safety-number")
+            .child(number),
+        code.map(|code| parts::draw(code, text::SAFETY_QR)),
+        html::div().attr("class", "actions").child((
+            html::button()
+                .attr("type", "button")
+                .attr("class", "main")
+                .attr("data-testid", "safety-same")
+                .on(ev::click, move |_| found(true))
+                .child(text::SAME),
+            html::button()
+                .attr("type", "button")
+                .attr("data-testid", "safety-different")
+                .on(ev::click, move |_| found(false))
+                .child(text::DIFFERENT),
+        )),
+    ))
 }
 
 fn path(ui: Ui, peer: PeerId) -> impl IntoView {

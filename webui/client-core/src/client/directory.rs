@@ -4,7 +4,7 @@ use base::Instant;
 use wire::{ClientFrame, Kind, Ttl};
 
 use super::Client;
-use crate::api::{Event, Notice, PeerId, UnixMillis};
+use crate::api::{Event, Notice, PeerId, Text, UnixMillis};
 use crate::backoff::jitter;
 use crate::broadcast::Broadcast;
 use crate::directory::entry::{self, Draft};
@@ -92,7 +92,11 @@ impl Client {
         }
         match change {
             Change::Here(peer) => {
+                let passes_as_another = self.has_the_name_of_a_verified(peer, &pseudonym);
                 self.hub.tell(Event::PeerHere { peer, pseudonym, since });
+                if passes_as_another {
+                    self.hub.notice(Notice::OtherDevice { peer });
+                }
                 self.seen(peer, now);
                 Some(peer)
             }
@@ -116,6 +120,18 @@ impl Client {
                 None
             }
         }
+    }
+
+    /// Whether somebody who was not verified is called as somebody who was.
+    fn has_the_name_of_a_verified(&self, peer: PeerId, pseudonym: &Text) -> bool {
+        let name = |text: &Text| text.expose().to_lowercase();
+        let verified =
+            |id: PeerId| self.directory.iter().any(|other| other.contact.id == id && other.contact.verified);
+        !verified(peer)
+            && self
+                .directory
+                .iter()
+                .any(|other| other.contact.verified && name(&other.contact.pseudonym) == name(pseudonym))
     }
 
     /// A peer has just shown to be alive.

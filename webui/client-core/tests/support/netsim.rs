@@ -47,6 +47,8 @@ pub(crate) struct Seen {
     /// Who was ever here.
     pub(crate) names: BTreeMap<PeerId, String>,
     pub(crate) paths: BTreeMap<PeerId, Path>,
+    pub(crate) safety: BTreeMap<PeerId, String>,
+    pub(crate) verified: BTreeMap<PeerId, bool>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) link: Option<LinkState>,
     pub(crate) renewed: u32,

@@ -331,6 +331,12 @@ impl World {
                 self.phones[phone].rtc.remove(&peer);
             }
             Event::TurnRenewed(_) => seen.renewed += 1,
+            Event::Safety { peer, number } => {
+                seen.safety.insert(peer, number.expose().to_owned());
+            }
+            Event::Verified { peer, verified } => {
+                seen.verified.insert(peer, verified);
+            }
             Event::Notice(notice) => seen.notices.push(notice),
         }
     }
