@@ -111,7 +111,7 @@ impl Driver {
         match message {
             ToWorker::Hello => self.tell(&ToPage::Ready),
             ToWorker::Join { pseudonym, secret, rtc, broadcast } => {
-                self.join(pseudonym, secret, rtc, broadcast)
+                self.join(pseudonym, secret, rtc, broadcast);
             }
             ToWorker::Command(command) => {
                 let Some(client) = &mut self.client else { return };

@@ -102,6 +102,8 @@ export const pages = {
       await look(grace, 'conversation-arabic');
     });
     await t.step('the safety number, and by keyboard', async () => {
+      // A button that was pressed with the mouse has the focus and no ring.
+      await ada.page.evaluate(() => document.getElementById('talk-title').focus());
       await tabTo(ada, 'verify');
       await ada.page.keyboard.press('Enter');
       await ada.shown('[data-testid="safety-number"]');
