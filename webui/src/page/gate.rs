@@ -5,7 +5,7 @@ use leptos::{ev, html};
 use web_sys::{HtmlInputElement, SubmitEvent};
 use wire::Invite;
 
-use super::parts;
+use super::parts::{self, Face};
 use super::{Ui, origin};
 use crate::invitation::{self, Invitation};
 use crate::model::Stage;
@@ -194,15 +194,15 @@ impl Form {
     }
 
     fn other_way(self, by_link: bool) -> AnyView {
-        let button = |class| html::button().attr("type", "button").attr("class", class);
         if by_link {
-            let start = button("wide")
-                .attr("data-testid", "start-bubble")
-                .on(ev::click, move |_| self.start())
-                .child(text::START);
+            let face =
+                Face { class: "wide", id: Some("start-bubble"), words: text::START, ..Face::default() };
+            let start = parts::button(face, move |_| self.start());
             (html::p().attr("class", "or").child(text::OR), start).into_any()
         } else {
-            button("plain wide")
+            html::button()
+                .attr("type", "button")
+                .attr("class", "plain wide")
                 .on(ev::click, move |_| {
                     self.way.set(Way::Link);
                     parts::focus_soon("join-link");
@@ -219,21 +219,17 @@ impl Form {
         let origin = there.elsewhere.unwrap_or_default();
         let link = invitation::link(&origin, &there.invite);
         let invite = there.invite;
-        let button = || html::button().attr("type", "button").attr("class", "wide");
+        let wide = |words| Face { class: "wide", words, ..Face::default() };
         html::div().attr("role", "alert").attr("class", "stack").child((
             html::p().attr("class", "error").child(text::elsewhere(&origin)),
-            button()
-                .on(ev::click, move |_| {
-                    let _ = window().location().assign(&link);
-                })
-                .child(text::GO_THERE),
-            button()
-                .on(ev::click, move |_| {
-                    self.elsewhere.set(None);
-                    self.way.set(Way::Invited(invite.clone()));
-                    self.submit();
-                })
-                .child(text::USE_HERE),
+            parts::button(wide(text::GO_THERE), move |_| {
+                let _ = window().location().assign(&link);
+            }),
+            parts::button(wide(text::USE_HERE), move |_| {
+                self.elsewhere.set(None);
+                self.way.set(Way::Invited(invite.clone()));
+                self.submit();
+            }),
         ))
     }
 

@@ -4,7 +4,7 @@ use client_core::PeerId;
 use leptos::prelude::*;
 use leptos::{ev, html, svg};
 use wasm_bindgen::JsCast;
-use web_sys::HtmlElement;
+use web_sys::{HtmlElement, MouseEvent};
 
 use super::Ui;
 use crate::model::{Model, Tell};
@@ -86,6 +86,41 @@ pub(super) fn avatar(number: u32, name: impl Fn() -> String + Send + 'static) ->
     )
 }
 
+/// What a button looks like and is called.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Face {
+    pub(super) class: &'static str,
+    /// What tests find it by.
+    pub(super) id: Option<&'static str>,
+    /// What it is called where it has no words.
+    pub(super) label: Option<&'static str>,
+    /// A path of [`icon`], and its class.
+    pub(super) picture: Option<(&'static str, &'static str)>,
+    pub(super) words: &'static str,
+}
+
+/// That of a button which closes what it stands in.
+pub(super) const CLOSE: Face = Face {
+    class: "plain round",
+    id: None,
+    label: Some(text::CLOSE),
+    picture: Some((icon::CLOSE, "icon")),
+    words: "",
+};
+
+/// A button. All of them are of one type, since each type of its own is a kilobyte to be fetched.
+pub(super) fn button(face: Face, press: impl FnMut(MouseEvent) + 'static) -> AnyView {
+    let press: Box<dyn FnMut(MouseEvent)> = Box::new(press);
+    html::button()
+        .attr("type", "button")
+        .attr("class", face.class)
+        .attr("data-testid", face.id)
+        .attr("aria-label", face.label)
+        .on(ev::click, press)
+        .child((face.picture.map(|(path, class)| picture(move || path, class).into_any()), face.words))
+        .into_any()
+}
+
 /// What there is to tell, until the person closes it.
 pub(super) fn notices(ui: Ui) -> impl IntoView {
     let numbers =
@@ -104,12 +139,7 @@ fn notice(ui: Ui, number: u32) -> impl IntoView {
     });
     html::div().attr("class", "notice").attr("data-testid", "notice").child((
         html::p().attr("dir", "auto").child(words.unwrap_or_default()),
-        html::button()
-            .attr("type", "button")
-            .attr("class", "plain round")
-            .attr("aria-label", text::CLOSE)
-            .on(ev::click, move |_| ui.model.update(|model| model.close_tell(number)))
-            .child(icon(icon::CLOSE)),
+        button(CLOSE, move |_| ui.model.update(|model| model.close_tell(number))),
     ))
 }
 

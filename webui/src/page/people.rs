@@ -7,7 +7,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::HtmlInputElement;
 
 use super::Ui;
-use super::parts::{self, icon, name_of};
+use super::parts::{self, Face, icon, name_of};
 use crate::model::{Link, Model};
 use crate::text;
 
@@ -25,11 +25,15 @@ pub(super) fn pane(ui: Ui, open: Memo<Option<PeerId>>) -> impl IntoView {
                 html::p().attr("class", "name").attr("aria-hidden", "true").child(text::NAME),
                 link(ui),
             )),
-            html::button()
-                .attr("type", "button")
-                .attr("data-testid", "invite")
-                .on(ev::click, move |_| invite())
-                .child((icon(icon::INVITE), text::INVITE)),
+            parts::button(
+                Face {
+                    id: Some("invite"),
+                    picture: Some((icon::INVITE, "icon")),
+                    words: text::INVITE,
+                    ..Face::default()
+                },
+                move |_| invite(),
+            ),
         )),
         html::div().attr("class", "scroll").child((
             parts::notices(ui),
@@ -165,17 +169,7 @@ fn invitation_card(ui: Ui, inviting: RwSignal<bool>) -> impl IntoView {
     html::section().attr("class", "card invite").attr("aria-labelledby", "invite-title").child((
         html::div().attr("class", "head").child((
             html::h2().attr("id", "invite-title").attr("tabindex", "-1").child(text::INVITE_TITLE),
-            move || {
-                inviting.get().then(|| {
-                    html::button()
-                        .attr("type", "button")
-                        .attr("class", "plain round")
-                        .attr("aria-label", text::CLOSE)
-                        .on(ev::click, move |_| inviting.set(false))
-                        .child(icon(icon::CLOSE))
-                        .into_any()
-                })
-            },
+            move || inviting.get().then(|| parts::button(parts::CLOSE, move |_| inviting.set(false))),
         )),
         html::p().attr("class", "soft").child(text::INVITE_TEXT),
         code.map(|code| parts::draw(code, text::QR)),
@@ -191,10 +185,10 @@ fn invitation_card(ui: Ui, inviting: RwSignal<bool>) -> impl IntoView {
                     .attr("dir", "ltr")
                     .attr("value", link)
                     .on(ev::focus, move |_| select(field)),
-                html::button()
-                    .attr("type", "button")
-                    .on(ev::click, move |_| copy(copying.clone(), field, copied))
-                    .child((icon(icon::COPY), text::COPY)),
+                parts::button(
+                    Face { picture: Some((icon::COPY, "icon")), words: text::COPY, ..Face::default() },
+                    move |_| copy(copying.clone(), field, copied),
+                ),
             )),
             html::p().attr("class", "hint").attr("role", "status").child(move || copied.get()),
         )),
@@ -218,7 +212,7 @@ fn copy(link: String, field: NodeRef<html::Input>, copied: RwSignal<&'static str
 
 fn farewell(ui: Ui) -> impl IntoView {
     let asked = RwSignal::new(false);
-    let button = |class| html::button().attr("type", "button").attr("class", class);
+    let face = |class, words| Face { class, words, ..Face::default() };
     html::div().attr("class", "farewell stack").child((
         html::p().attr("class", "soft").child(text::FORGETS),
         parts::test_link(),
@@ -230,13 +224,13 @@ fn farewell(ui: Ui) -> impl IntoView {
                     .child((
                         html::p().attr("id", "leave-sure").attr("tabindex", "-1").child(text::LEAVE_SURE),
                         html::div().attr("class", "copy").child((
-                            button("").on(ev::click, move |_| ui.leave()).child(text::LEAVE_YES),
-                            button("main").on(ev::click, move |_| asked.set(false)).child(text::LEAVE_NO),
+                            parts::button(face("", text::LEAVE_YES), move |_| ui.leave()),
+                            parts::button(face("main", text::LEAVE_NO), move |_| asked.set(false)),
                         )),
                     ))
                     .into_any()
             } else {
-                button("plain").on(ev::click, move |_| asked.set(true)).child(text::LEAVE).into_any()
+                parts::button(face("plain", text::LEAVE), move |_| asked.set(true))
             }
         },
     ))

@@ -10,7 +10,7 @@ use wasm_bindgen::JsValue;
 use web_sys::{HtmlElement, HtmlTextAreaElement, KeyboardEvent, SubmitEvent};
 
 use super::Ui;
-use super::parts::{self, icon, name_of};
+use super::parts::{self, Face, icon, name_of};
 use crate::model::{Message, Tell};
 use crate::text;
 
@@ -67,13 +67,16 @@ fn conversation(ui: Ui, peer: PeerId) -> impl IntoView {
         })
         .child((
             html::header().attr("class", "bar").child((
-                html::button()
-                    .attr("type", "button")
-                    .attr("class", "plain round")
-                    .attr("data-testid", "back")
-                    .attr("aria-label", text::BACK)
-                    .on(ev::click, move |_| ui.back())
-                    .child(parts::picture(|| icon::BACK, "icon turns")),
+                parts::button(
+                    Face {
+                        class: "plain round",
+                        id: Some("back"),
+                        label: Some(text::BACK),
+                        picture: Some((icon::BACK, "icon turns")),
+                        words: "",
+                    },
+                    move |_| ui.back(),
+                ),
                 parts::avatar(peer.0, move || name.get()),
                 html::div().attr("class", "grow").child((
                     html::h2()
@@ -106,11 +109,9 @@ fn conversation(ui: Ui, peer: PeerId) -> impl IntoView {
             log(ui, peer, name, end),
             html::div().attr("class", "latest").child(move || {
                 (!end.at_end.get()).then(|| {
-                    html::button()
-                        .attr("type", "button")
-                        .on(ev::click, move |_| end.go())
-                        .child((icon(icon::DOWN), text::LATEST))
-                        .into_any()
+                    let picture = Some((icon::DOWN, "icon"));
+                    let face = Face { picture, words: text::LATEST, ..Face::default() };
+                    parts::button(face, move |_| end.go())
                 })
             }),
             composer(ui, peer, end),
@@ -147,17 +148,14 @@ fn safety(ui: Ui, peer: PeerId, name: Memo<String>) -> impl IntoView {
             .child(number),
         code.map(|code| parts::draw(code, text::SAFETY_QR)),
         html::div().attr("class", "actions").child((
-            html::button()
-                .attr("type", "button")
-                .attr("class", "main")
-                .attr("data-testid", "safety-same")
-                .on(ev::click, move |_| found(true))
-                .child(text::SAME),
-            html::button()
-                .attr("type", "button")
-                .attr("data-testid", "safety-different")
-                .on(ev::click, move |_| found(false))
-                .child(text::DIFFERENT),
+            parts::button(
+                Face { class: "main", id: Some("safety-same"), words: text::SAME, ..Face::default() },
+                move |_| found(true),
+            ),
+            parts::button(
+                Face { id: Some("safety-different"), words: text::DIFFERENT, ..Face::default() },
+                move |_| found(false),
+            ),
         )),
     ))
 }
