@@ -6,8 +6,9 @@ import { expect } from '../lib/scenario.mjs';
 
 // Longer than anything that happens once: subscribing, an entry in the directory.
 const WATCHED_S = 40;
-// What one phone may send more than another in that time: a block more or less at its ends, and how TCP confirms.
-const APART = 0.12;
+// What one phone may send more than another in that time: a block more or less at its ends, how TCP confirms, and what a
+// browser misses on a busy machine.
+const APART = 0.25;
 
 export const broadcast = {
   about: 'a bubble that broadcasts, in Chromium and Firefox: two talk and one is silent, and the box and the wire see the same of all three',
@@ -46,7 +47,7 @@ export const broadcast = {
       const grown = after.map((bytes, index) => bytes - before[index]);
       t.note('bytes_sent', grown);
       const [least, most] = [Math.min(...grown), Math.max(...grown)];
-      expect(least > (WATCHED_S / 2 - 1) * 4096, `somebody did not send a block every two seconds: ${grown}`);
+      expect(least > (WATCHED_S / 2 - 4) * 4096, `somebody did not send a block every two seconds: ${grown}`);
       expect(most / least < 1 + APART, `the three sent ${grown} bytes`);
     });
     await t.step('a new bubble can be one', async () => {
