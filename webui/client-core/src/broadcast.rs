@@ -104,12 +104,12 @@ impl Broadcast {
         self.tick_at
     }
 
-    /// The cell for the block that goes now, if it is time for one.
+    /// The cell for the block that goes now, if it is time for one, and whether it carries a part of something.
     pub(crate) fn poll_cell(
         &mut self,
         now: Instant,
         rng: &mut (impl RngCore + CryptoRng),
-    ) -> Option<Vec<u8>> {
+    ) -> Option<(Vec<u8>, bool)> {
         let at = self.tick_at.filter(|at| *at <= now)?;
         // What was missed is not made up for: a burst would say that somebody slept, and help nobody.
         let missed = now.saturating_duration_since(at).as_micros() / u128::from(micros(TICK));
@@ -120,13 +120,13 @@ impl Broadcast {
         match part.and_then(|(to, part)| part.seal(&to, rng)) {
             Some(cell) => {
                 self.asked = true;
-                Some(cell)
+                Some((cell, true))
             }
-            None => Some(cell::idle(&self.nobody, rng)),
+            None => Some((cell::idle(&self.nobody, rng), false)),
         }
     }
 
-    /// The block of the last cell is in the log. Gives what is sent whole by that.
+    /// The block that carried a part is in the log. Gives what is sent whole by that.
     pub(crate) fn handle_appended(&mut self) -> Option<(PeerId, Cargo)> {
         if !core::mem::take(&mut self.asked) {
             return None;
@@ -139,7 +139,7 @@ impl Broadcast {
         self.waiting.pop_front().map(|out| out.what)
     }
 
-    /// The block was not taken: its part goes again.
+    /// The block that carried a part was not taken: it goes again.
     pub(crate) const fn handle_refused(&mut self) {
         self.asked = false;
     }
@@ -195,5 +195,33 @@ pub(crate) fn fuzz(data: &[u8]) {
             assert!(!whole.is_empty() && whole.len() <= given, "out of nothing");
         }
         assert!(broadcast.partial.len() <= MAX_PARTIAL, "without bound");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn a_part_goes_in_one_block_at_a_time_and_again_when_that_was_not_taken() {
+        let mut rng = ChaCha20Rng::from_seed([1; 32]);
+        let (mut ada, mut ben) = (Broadcast::new(&mut rng), Broadcast::new(&mut rng));
+        let what = (PeerId(1), Cargo::Receipts);
+        ada.push(what, ben.key(), b"salut", [7; 8]);
+        ada.handle_reading(Instant::ZERO, &mut rng);
+        let mut tick = |ada: &mut Broadcast, number: u32| {
+            ada.poll_cell(Instant::ZERO + TICK * number, &mut rng).unwrap()
+        };
+        let (first, carries) = tick(&mut ada, 1);
+        assert!(carries && ben.handle_cell(&first).is_some());
+        assert!(!tick(&mut ada, 2).1, "while its answer is missing, nothing else that matters goes");
+        ada.handle_refused();
+        assert!(tick(&mut ada, 3).1, "it was not taken, so it goes again");
+        assert_eq!(ada.handle_appended(), Some(what));
+        assert_eq!(ada.handle_appended(), None);
+        assert!(!tick(&mut ada, 4).1);
     }
 }

@@ -156,11 +156,11 @@ impl Hub {
     /// Sends the block that goes now, if it is time.
     pub(crate) fn send_block(&mut self, now: Instant) {
         let Some(broadcast) = &mut self.broadcast else { return };
-        let Some(cell) = broadcast.poll_cell(now, &mut self.rng) else { return };
+        let Some((cell, carries)) = broadcast.poll_cell(now, &mut self.rng) else { return };
         let address = self.keys.broadcast;
         let envelope = envelope::seal(&self.keys.broadcast_seal, Kind::Log, &address, &cell, &mut self.rng);
         let Some(envelope) = envelope else { return };
-        let req = self.link.request(Request::Block, now);
+        let req = self.link.request(Request::Block { carries }, now);
         let ttl = Ttl::Brief;
         self.send(&ClientFrame::Append { req, address, expected: None, ttl, envelope: &envelope });
     }

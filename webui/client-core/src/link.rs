@@ -59,7 +59,10 @@ pub(crate) enum Request {
     /// TURN credentials.
     Credentials,
     /// A block for all.
-    Block,
+    Block {
+        /// A part of something that waits to be sent.
+        carries: bool,
+    },
     /// Something for a peer's inbox.
     Deposit(PeerId, Cargo),
 }

@@ -12,7 +12,7 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use base::Instant;
-use client_core::{MAX_TEXT, Path};
+use client_core::{MAX_BROADCAST_MEMBERS, MAX_TEXT, Path};
 use netsim::World;
 
 /// Frames of a client.
@@ -139,4 +139,11 @@ fn more_than_the_node_takes_is_said_and_not_lost() {
     world.assert_all_arrived_once_and_in_order();
     let told = world.phones.iter().flat_map(|phone| &phone.seen.notices);
     assert!(told.into_iter().any(|notice| matches!(notice, client_core::Notice::NodeFull { .. })));
+}
+
+#[test]
+fn so_many_members_fit_into_a_log_of_a_node_as_it_comes() {
+    let config = relay_core::mailbox::Config::default();
+    let kept = MAX_BROADCAST_MEMBERS as u64 * config.ttl.of(wire::Ttl::Brief).as_secs() / 2;
+    assert!(kept <= config.envelopes_per_mailbox.into(), "{kept}");
 }

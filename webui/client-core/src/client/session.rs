@@ -41,7 +41,7 @@ impl Client {
                     Request::Directory
                     | Request::Publish
                     | Request::Credentials
-                    | Request::Block
+                    | Request::Block { .. }
                     | Request::Deposit(..),
                 )
                 | None => {}
@@ -54,7 +54,7 @@ impl Client {
                 }
             }
             NodeFrame::Appended { req, seq: _ } => {
-                if self.hub.link.answer(req) == Some(Request::Block) {
+                if self.hub.link.answer(req) == Some(Request::Block { carries: true }) {
                     let sent = self.hub.broadcast.as_mut().and_then(Broadcast::handle_appended);
                     if let Some((peer, cargo)) = sent {
                         self.with_conversation(peer, |conversation, contact, hub| {
@@ -178,7 +178,7 @@ impl Client {
             Request::Inbox
             | Request::Publish
             | Request::Credentials
-            | Request::Block
+            | Request::Block { .. }
             | Request::Deposit(..) => (Kind::Queue, &self.hub.inbox_key, 0),
         };
         let req = self.hub.link.request(request, now);
@@ -220,7 +220,7 @@ impl Client {
     fn refused(&mut self, request: Request, reason: Reason, retry: Duration, now: Instant) {
         let retry_s = u32::try_from(retry.as_secs()).unwrap_or(u32::MAX);
         // Too many members for one log, or a node that has no room: to the person it is the same.
-        let crowded = request == Request::Block && reason == Reason::MailboxFull;
+        let crowded = matches!(request, Request::Block { .. }) && reason == Reason::MailboxFull;
         if crowded || matches!(reason, Reason::NodeFull | Reason::TooFast) {
             // Said once for a pause, however many deposits it meets.
             if self.hub.link.hold_until() <= now {
@@ -241,7 +241,10 @@ impl Client {
             }
             Request::Publish => self.hub.deadlines.set(Timer::Publish, now + retry),
             // The next block goes when it is time, whatever became of this one.
-            Request::Block => self.hub.broadcast.iter_mut().for_each(Broadcast::handle_refused),
+            Request::Block { carries: true } => {
+                self.hub.broadcast.iter_mut().for_each(Broadcast::handle_refused);
+            }
+            Request::Block { carries: false } => {}
             Request::Credentials => {
                 if reason == Reason::NoTurn {
                     self.hub.turn = Turn::Absent;
